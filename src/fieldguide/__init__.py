@@ -1,0 +1,7 @@
+"""Fieldguide: ask questions of guides to AI models, answered on this machine, with citations checked by code."""
+
+from fieldguide import offline
+
+offline.switch_off_telemetry()
+
+__version__ = "0.1.0"

@@ -1,0 +1,144 @@
+"""The event stream: everything that happens between a question and its answer, in the order in which it happens.
+
+Page, command line, API and evaluation consume this stream and nothing else; the recorded list of events is the trace.
+A stream ends with exactly one `Finished` or `Failed`, always.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from fieldguide.types import Answer, Citation, Quote, SearchResult, Sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The question waits for others to be answered; position 1 is next."""
+
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """Something must be in place first: weights, index or model. `share` runs from 0 to 1; None where it is unknown."""
+
+    what: str
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """The standalone question that is searched for; equal to the asked one unless it was a follow-up."""
+
+    question: str
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """What the search found."""
+
+    result: SearchResult
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """The source sentences that look like the answer, shown before the model speaks."""
+
+    quotes: tuple[Quote, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PartCount:
+    """One part of the prompt: what it is, its exact text, and its size in tokens."""
+
+    kind: str
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """The exact prompt, part by part, and the passages that were left out for want of room."""
+
+    parts: tuple[PartCount, ...]
+    left_out: tuple[str, ...]
+    left_out_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The model is reading its prompt: `done` of `tokens`, of which `from_cache` were read earlier."""
+
+    done: int
+    tokens: int
+    from_cache: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gated:
+    """Whether the passages were judged to hold the answer, and the signals on which that was decided."""
+
+    answerable: bool
+    signals: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of text the model wrote, with its log-probability and, when asked for, the runners-up."""
+
+    text: str
+    log_probability: float
+    alternatives: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A sentence of the answer after the support check."""
+
+    sentence: Sentence
+    citations: tuple[Citation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """What was streamed so far is taken back: a retry or a refusal follows."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The end: an answer, or a refusal."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The end: no answer, why, and what to do about it."""
+
+    message: str
+    remedy: str
+    reason: Literal["error", "cancelled", "question"] = "error"
+
+
+Event = (
+    Queued
+    | Loading
+    | Rewritten
+    | Retrieved
+    | Quoted
+    | Prompted
+    | Reading
+    | Gated
+    | Token
+    | Checked
+    | Withdrawn
+    | Finished
+    | Failed
+)
+
+
+def as_object(event: Event) -> dict[str, Any]:
+    """The event as a JSON object, its kind under `event`."""
+    return {"event": type(event).__name__, **asdict(event)}

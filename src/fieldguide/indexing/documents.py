@@ -1,0 +1,63 @@
+"""Read Markdown files as documents."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+from fieldguide.errors import DocumentError
+from fieldguide.types import Document
+
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)---[ \t]*(?:\n|\Z)", re.DOTALL)
+_FIRST_HEADING = re.compile(r"^#[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
+
+
+def read_document(path: Path) -> Document:
+    """Read one Markdown file; raises DocumentError when it cannot be read as UTF-8 text."""
+    try:
+        raw = path.read_bytes()
+        text = raw.decode("utf-8-sig")
+    except OSError as error:
+        raise DocumentError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"{path} is not UTF-8 text (byte {error.start}).", "Save it as UTF-8.") from error
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    front = _front_matter(text)
+    heading = _FIRST_HEADING.search(text)
+    title = str(front.get("title") or (heading.group(1) if heading else path.stem.replace("-", " ").capitalize()))
+    return Document(path.name, title, str(front.get("summary") or ""), text, hashlib.sha256(raw).hexdigest())
+
+
+def read_folder(folder: Path) -> list[Document]:
+    """All Markdown files of a folder, by name; raises DocumentError when there is none."""
+    paths = sorted(path for path in folder.glob("*.md") if path.is_file())
+    if not paths:
+        raise DocumentError(f"{folder} holds no Markdown files.", "Give a folder with guides in it.")
+    return [read_document(path) for path in paths]
+
+
+def body_start(text: str) -> int:
+    """The offset at which the front matter ends (0 when there is none)."""
+    match = _FRONT_MATTER.match(text)
+    return match.end() if match else 0
+
+
+def corpus_hash(documents: Iterable[Document]) -> str:
+    """One hash for a set of documents: it changes when a name or a text does."""
+    digest = hashlib.sha256()
+    for document in sorted(documents, key=lambda d: d.name):
+        digest.update(f"{document.name}\0{document.sha256}\n".encode())
+    return digest.hexdigest()
+
+
+def _front_matter(text: str) -> dict[str, object]:
+    match = _FRONT_MATTER.match(text)
+    if not match:
+        return {}
+    try:
+        content = yaml.safe_load(match.group(1))
+    except yaml.YAMLError:
+        return {}  # a rule of dashes that only looks like front matter
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,272 @@
+"""The index on disk: built beside the one in use and swapped in whole, so that a kill at any moment leaves one to search.
+
+    DATA/index/CURRENT                  the name of the generation in use
+    DATA/index/generation-000007/       manifest.json, passages.sqlite, chroma/
+
+Passages that have not changed keep their vectors from the generation before. One process builds at a time (a file lock);
+readers go on with the generation they opened and look for a newer one between questions.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from fieldguide.errors import SearchIndexError
+from fieldguide.indexing.chunking import CHUNKER_VERSION, chunk_document
+from fieldguide.indexing.documents import corpus_hash
+from fieldguide.retrieval.embedder import Embedder, Embedding
+from fieldguide.retrieval.passage_store import PassageStore
+from fieldguide.retrieval.vector_store import ChromaVectorStore
+from fieldguide.types import Chunk, Document
+
+FORMAT_VERSION = 1  # raise it when files of an index change their form: older ones are then built anew
+CHUNK_TOKENS = 200  # of the embedder's 256: room for a question's worth of context, and small enough to be read quickly
+_EMBED_AT_ONCE = 256  # passages whose vectors are held in memory before they are written
+
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What an index was made of and with; an index that does not match is built anew."""
+
+    format_version: int
+    chunker_version: int
+    chunk_tokens: int
+    embedder: str
+    dimension: int
+    corpus: str
+    documents: tuple[str, ...]
+    passages: int
+    built_at: str
+
+    def matches(self, documents: Sequence[Document], embedder: Embedder) -> bool:
+        """Whether an index with this manifest is what these documents and this embedder would give."""
+        return (
+            self.format_version == FORMAT_VERSION
+            and self.chunker_version == CHUNKER_VERSION
+            and self.chunk_tokens == CHUNK_TOKENS
+            and self.embedder == embedder.identity
+            and self.corpus == corpus_hash(documents)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """One opened generation."""
+
+    generation: str
+    manifest: Manifest
+    passage_store: PassageStore
+    vector_store: ChromaVectorStore
+
+    def close(self) -> None:
+        """Release its files."""
+        self.passage_store.close()
+        self.vector_store.close()
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSummary:
+    """What a build did: passages in the index, how many of them were embedded now, and seconds."""
+
+    passages: int
+    embedded: int
+    seconds: float
+    changed: bool
+
+
+def current_generation(data_dir: Path) -> str | None:
+    """The name of the generation in use, or None before the first build."""
+    try:
+        return (_root(data_dir) / "CURRENT").read_text(encoding="utf-8").strip() or None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unreadable(data_dir, error) from error
+
+
+def read_manifest(data_dir: Path) -> Manifest | None:
+    """The manifest of the generation in use; None where there is none or where it is of another form."""
+    generation = current_generation(data_dir)
+    if generation is None:
+        return None
+    try:
+        content = json.loads((_root(data_dir) / generation / "manifest.json").read_text(encoding="utf-8"))
+        manifest = Manifest(**{**content, "documents": tuple(content["documents"])})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return manifest if manifest.format_version == FORMAT_VERSION else None
+
+
+def open_index(data_dir: Path) -> Index:
+    """Open the generation in use; raises SearchIndexError when there is none, or it is damaged."""
+    generation, manifest = current_generation(data_dir), read_manifest(data_dir)
+    if generation is None or manifest is None:
+        raise SearchIndexError(f"There is no index in {data_dir}.", "Build it with: fieldguide ingest")
+    folder = _root(data_dir) / generation
+    passages = PassageStore(folder / "passages.sqlite")
+    return Index(generation, manifest, passages, ChromaVectorStore(folder / "chroma"))
+
+
+def build_index(
+    documents: Sequence[Document], embedder: Embedder, data_dir: Path, report: Report, *, rebuild: bool = False
+) -> BuildSummary:
+    """Bring the index up to date with these documents; `rebuild` embeds everything again.
+
+    `report` is told what is being done, how much is done and how much there is. Raises SearchIndexError when the data
+    folder cannot be written.
+    """
+    started = time.perf_counter()
+    with _write_errors(data_dir):
+        _root(data_dir).mkdir(parents=True, exist_ok=True)
+        with _writer_lock(data_dir, report):
+            manifest = read_manifest(data_dir)
+            if manifest and manifest.matches(documents, embedder) and not rebuild and _opens(data_dir):
+                return BuildSummary(manifest.passages, 0, time.perf_counter() - started, changed=False)
+            passages, embedded = _build(documents, embedder, data_dir, report, None if rebuild else manifest)
+    return BuildSummary(passages, embedded, time.perf_counter() - started, changed=True)
+
+
+def _build(
+    documents: Sequence[Document], embedder: Embedder, data_dir: Path, report: Report, previous: Manifest | None
+) -> tuple[int, int]:
+    report("Cutting documents into passages", 0, len(documents))
+    chunks: list[Chunk] = []
+    for number, document in enumerate(documents, 1):
+        chunks += chunk_document(document, embedder.count_tokens, min(CHUNK_TOKENS, embedder.max_tokens))
+        report("Cutting documents into passages", number, len(documents))
+    if not chunks:
+        raise SearchIndexError("The documents hold no text to index.", "Give documents with some text in them.")
+
+    name = _next_name(data_dir)
+    folder = _root(data_dir) / name
+    shutil.rmtree(folder, ignore_errors=True)  # left by a build that was killed
+    folder.mkdir()
+    known = _known_embeddings(data_dir, previous, embedder)
+    embedded = 0
+    store, vectors = PassageStore(folder / "passages.sqlite", create=True), ChromaVectorStore(folder / "chroma")
+    try:
+        for start in range(0, len(chunks), _EMBED_AT_ONCE):
+            group = chunks[start : start + _EMBED_AT_ONCE]
+            new = [chunk for chunk in group if chunk.id not in known]
+            fresh = embedder.embed(
+                [chunk.embedded_text for chunk in new],
+                lambda done, base=start + len(group) - len(new): report("Embedding passages", base + done, len(chunks)),
+            )
+            embedded += len(new)
+            embeddings = {**known, **{chunk.id: embedding for chunk, embedding in zip(new, fresh, strict=True)}}
+            store.add(group, [embeddings[chunk.id].token_vectors for chunk in group])
+            vectors.add([chunk.id for chunk in group], np.stack([embeddings[chunk.id].vector for chunk in group]))
+    finally:
+        store.close()
+        vectors.close()
+    report("Embedding passages", len(chunks), len(chunks))
+    manifest = Manifest(
+        FORMAT_VERSION,
+        CHUNKER_VERSION,
+        CHUNK_TOKENS,
+        embedder.identity,
+        embedder.dimension,
+        corpus_hash(documents),
+        tuple(document.name for document in documents),
+        len(chunks),
+        time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    )
+    _write_durably(folder / "manifest.json", json.dumps(asdict(manifest), indent=2) + "\n")
+    _write_durably(_root(data_dir) / "CURRENT", name + "\n")
+    _remove_old(data_dir, keep=name)
+    return len(chunks), embedded
+
+
+def _known_embeddings(data_dir: Path, previous: Manifest | None, embedder: Embedder) -> dict[str, Embedding]:
+    """Vectors of the generation in use, by chunk id, where the same embedder made them."""
+    if previous is None or previous.embedder != embedder.identity or previous.chunker_version != CHUNKER_VERSION:
+        return {}
+    try:
+        index = open_index(data_dir)
+    except SearchIndexError:
+        return {}
+    try:
+        vectors = index.vector_store.vectors()
+        tokens = index.passage_store.token_vectors(list(vectors), embedder.dimension)
+        return {i: Embedding(vectors[i], tokens[i]) for i in vectors if i in tokens}
+    finally:
+        index.close()
+
+
+def _opens(data_dir: Path) -> bool:
+    try:
+        index = open_index(data_dir)
+    except SearchIndexError:
+        return False
+    whole = index.vector_store.count() == index.manifest.passages
+    index.close()
+    return whole
+
+
+def _root(data_dir: Path) -> Path:
+    return data_dir / "index"
+
+
+def _generations(data_dir: Path) -> list[Path]:
+    return sorted(path for path in _root(data_dir).glob("generation-*") if path.is_dir())
+
+
+def _next_name(data_dir: Path) -> str:
+    current = current_generation(data_dir)
+    return f"generation-{int(current.rpartition('-')[2]) + 1 if current else 1:06}"
+
+
+def _remove_old(data_dir: Path, keep: str) -> None:
+    # The generation before stays: another process may have it open and read on from it.
+    for folder in [path for path in _generations(data_dir) if path.name < keep][:-1]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_durably(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".new")
+    with temporary.open("w", encoding="utf-8") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    os.replace(temporary, path)
+
+
+@contextmanager
+def _writer_lock(data_dir: Path, report: Report) -> Iterator[None]:
+    lock = FileLock(_root(data_dir) / "writer.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        report("Waiting for another process that builds the index", 0, 0)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _write_errors(data_dir: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SearchIndexError(
+            f"The index in {data_dir} cannot be written: {error.strerror or error}.",
+            "Make room or choose another folder with --data-dir.",
+        ) from error
+
+
+def _unreadable(data_dir: Path, error: OSError) -> SearchIndexError:
+    return SearchIndexError(
+        f"The index in {data_dir} cannot be read: {error.strerror or error}.", "Choose another folder with --data-dir."
+    )

@@ -1,0 +1,28 @@
+"""Nothing that Fieldguide loads may call out: every library's telemetry and hub look-ups are off before its import.
+
+The package runs `switch_off_telemetry` when it is first imported, so no module of ours can come too early. Weights are
+fetched by `weights.download` alone, which speaks to their sources itself.
+"""
+
+import os
+
+QUIET_ENVIRONMENT = {
+    "ANONYMIZED_TELEMETRY": "False",  # chromadb
+    "CHROMA_OTEL_GRANULARITY": "none",
+    "DO_NOT_TRACK": "1",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "OTEL_SDK_DISABLED": "true",
+    "TOKENIZERS_PARALLELISM": "false",  # not telemetry: silences a warning after forks
+}
+
+# What the user asked for before we set it ourselves: someone who works offline does not want weights fetched from a hub.
+# Children of this process see our own value, so the first process hands the user's choice on by a name of our own.
+hub_refused_by_user = os.environ.setdefault("FIELDGUIDE_HUB_OFFLINE", os.environ.get("HF_HUB_OFFLINE", "0")) not in {"", "0"}
+
+
+def switch_off_telemetry() -> None:
+    """Set every variable that keeps a dependency from calling out."""
+    os.environ.update(QUIET_ENVIRONMENT)

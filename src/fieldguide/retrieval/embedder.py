@@ -1,0 +1,126 @@
+"""Texts to vectors, with sentence-transformers: one vector for the whole text, and one for each of its tokens.
+
+Both come out of the same pass through the model: the vector of a text is the mean of its token vectors, and the token
+vectors themselves serve late interaction (ColBERT, arXiv 2004.12832).
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from fieldguide.errors import WeightsError
+from fieldguide.types import FloatMatrix, FloatVector
+
+_BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """A text in numbers: `vector` (d,) and `token_vectors` (tokens, d), all of length 1."""
+
+    vector: FloatVector
+    token_vectors: FloatMatrix
+
+
+class Embedder(Protocol):
+    """What turns texts into vectors."""
+
+    @property
+    def identity(self) -> str:
+        """Changes when the same text would get another vector."""
+
+    @property
+    def dimension(self) -> int:
+        """How many numbers a vector has."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens beyond this are ignored by the model."""
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens the text has, with the model's own start and end tokens."""
+
+    def embed(self, texts: Sequence[str], report: Callable[[int], None] | None = None) -> list[Embedding]:
+        """Embed texts in order; `report` is told how many are done."""
+
+
+class SentenceTransformerEmbedder:
+    """A sentence-transformers model from a local folder, on the CPU. Not safe to use from two threads at once."""
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        import torch  # heavy (seconds): only when a model is loaded
+        import transformers
+        from sentence_transformers import SentenceTransformer
+
+        torch.set_num_threads(threads)
+        transformers.utils.logging.disable_progress_bar()
+        try:
+            self._model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+        except Exception as error:  # the library raises whatever its file readers raise
+            raise WeightsError(
+                f"The embedder in {folder} cannot be loaded: {error}.", "Check it with: fieldguide models verify embedder"
+            ) from error
+        self._folder = folder
+        tokenizer: Any = self._model.tokenizer
+        self._special_ids = np.array(tokenizer.all_special_ids)
+        self._tokenizer = tokenizer.backend_tokenizer
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 over the weights and the files that decide how they are used."""
+        digest = hashlib.sha256()
+        for path in sorted(p for p in self._folder.rglob("*") if p.suffix in {".safetensors", ".json", ".txt"}):
+            with path.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        return digest.hexdigest()
+
+    @property
+    def dimension(self) -> int:
+        """How many numbers a vector has."""
+        return int(self._model.get_embedding_dimension())
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens beyond this are ignored by the model."""
+        return int(self._model.max_seq_length)
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens the text has, with the model's own start and end tokens."""
+        return len(self._tokenizer.encode(text).ids)
+
+    def embed(self, texts: Sequence[str], report: Callable[[int], None] | None = None) -> list[Embedding]:
+        """Embed texts in order; `report` is told how many are done.
+
+        Texts of like length go together, so that little is computed for padding.
+        """
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)
+        results: list[Embedding | None] = [None] * len(texts)
+        for start in range(0, len(order), _BATCH):
+            batch = order[start : start + _BATCH]
+            features = self._model.encode(
+                [texts[i] for i in batch], output_value=None, batch_size=_BATCH, show_progress_bar=False
+            )
+            for i, feature in zip(batch, features, strict=True):
+                results[i] = self._embedding(feature)
+            if report:
+                report(min(start + _BATCH, len(order)))
+        return [result for result in results if result is not None]
+
+    def _embedding(self, feature: dict[str, Any]) -> Embedding:
+        ids = feature["input_ids"].numpy()
+        # Start, end and padding tokens carry no word of the text.
+        words = feature["attention_mask"].numpy().astype(bool) & ~np.isin(ids, self._special_ids)
+        tokens = feature["token_embeddings"].numpy()[words]
+        return Embedding(_unit(feature["sentence_embedding"].numpy()), _unit(tokens))
+
+
+def _unit(vectors: FloatMatrix) -> FloatMatrix:
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return (vectors / np.maximum(lengths, 1e-9)).astype(np.float32)

@@ -1,0 +1,46 @@
+"""Cut text into sentences that keep their place: used for passages, for quotes, and for checking answers."""
+
+import re
+from dataclasses import dataclass
+
+import sentencex
+
+_LANGUAGE = "en"
+# A list item or a table row is a unit of its own even where no full stop ends it.
+_LINE_START = re.compile(r"\n(?=[ \t]*(?:[-*+]|\d{1,3}[.)])[ \t]|[ \t]*\|)|\n[ \t]*\n")
+_TABLE_RULE = re.compile(r"[\s|:\-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of text: `text` is exactly what stands from `start` to `end`."""
+
+    text: str
+    start: int
+    end: int
+
+
+def split_sentences(text: str) -> list[Span]:
+    """The sentences of `text` in order, without the blanks around them; list items and table rows stand alone."""
+    spans: list[Span] = []
+    position = 0
+    for line_break in [*_LINE_START.finditer(text), None]:
+        end = line_break.start() if line_break else len(text)
+        block = text[position:end]
+        if block.lstrip().startswith("|"):
+            spans += _trimmed(block, position)
+        else:
+            start = position
+            for piece in sentencex.segment(_LANGUAGE, block):
+                spans += _trimmed(piece, start)
+                start += len(piece)
+        position = line_break.end() if line_break else end
+    return spans
+
+
+def _trimmed(piece: str, start: int) -> list[Span]:
+    stripped = piece.strip()
+    if not stripped or _TABLE_RULE.fullmatch(stripped):
+        return []
+    start += len(piece) - len(piece.lstrip())
+    return [Span(stripped, start, start + len(stripped))]

@@ -1,0 +1,131 @@
+"""One frozen `Settings`, resolved once: flag, then environment, then `settings.toml` in the data folder, then default."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from fieldguide import locations, offline
+from fieldguide.errors import SettingsError
+
+SETTINGS_FILE = "settings.toml"
+# The rest are FIELDGUIDE_ and the field's name.
+_ENVIRONMENT_NAMES = {"models_dir": "FIELDGUIDE_MODELS", "hub_endpoint": "HF_ENDPOINT"}
+_TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
+def default_threads() -> int:
+    """One thread per physical core that this process may use: more only get in each other's way."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set; nobody else reads the environment or a settings file."""
+
+    data_dir: Path
+    models_dir: Path
+    guides_dir: Path
+    # the language model: a label or name of the catalogue, or the path of any GGUF file
+    model: str = "default"
+    threads: int = 1
+    context_length: int = 4096
+    # how much is read and written for one question
+    passages: int = 4
+    answer_tokens: int = 220
+    temperature: float = 0.0
+    seed: int = 0
+    # the page
+    host: str = "127.0.0.1"
+    port: int = 7860
+    # where weights are fetched from first; `hub_offline` skips it
+    hub_endpoint: str = "https://huggingface.co"
+    hub_offline: bool = False
+
+
+def resolve_settings(flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Settle every setting once.
+
+    Flags that are None count as not given. Raises SettingsError for an unknown name or an unusable value, naming where it
+    came from.
+    """
+    environment = os.environ if environment is None else environment
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    from_environment = {}
+    for name in (f.name for f in fields(Settings)):
+        variable = _environment_name(name)
+        if environment.get(variable):
+            from_environment[name] = (environment[variable], variable)
+
+    data_dir = Path(given.get("data_dir") or from_environment.get("data_dir", (locations.default_data_folder(),))[0])
+    values: dict[str, Any] = {
+        "data_dir": data_dir.expanduser().absolute(),
+        "models_dir": locations.default_models_folder(),
+        "guides_dir": locations.guides_folder(),
+        "threads": default_threads(),
+        "hub_offline": offline.hub_refused_by_user,
+    }
+    for name, value in _read_file(values["data_dir"] / SETTINGS_FILE).items():
+        values[name] = _convert(name, value, str(values["data_dir"] / SETTINGS_FILE))
+    for name, (value, variable) in from_environment.items():
+        values[name] = _convert(name, value, variable)
+    for name, value in given.items():
+        values[name] = _convert(name, value, "--" + name.replace("_", "-"))
+    settings = Settings(**values)
+    _check_ranges(settings)
+    return settings
+
+
+def _environment_name(field: str) -> str:
+    return _ENVIRONMENT_NAMES.get(field, f"FIELDGUIDE_{field.upper()}")
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}.", "Mend or remove the file.") from error
+    known = {f.name for f in fields(Settings)} - {"data_dir"}
+    for name in content:
+        if name not in known:
+            raise SettingsError(f"{path}: there is no setting '{name}'.", f"Known: {', '.join(sorted(known))}.")
+    return content
+
+
+def _convert(name: str, value: Any, origin: str) -> Any:  # noqa: ANN401 - a setting may be of any of four types
+    kind = {f.name: f.type for f in fields(Settings)}[name]
+    try:
+        if kind is Path:
+            return Path(value).expanduser().absolute()
+        if kind is bool and str(value).lower() in _TRUTH:
+            return _TRUTH[str(value).lower()]
+        if kind in (int, float) and not isinstance(value, bool):
+            return kind(value)
+        if kind is str and isinstance(value, str):
+            return value
+    except (TypeError, ValueError):
+        pass
+    expected = {Path: "a path", int: "a whole number", float: "a number", str: "text", bool: "true or false"}[kind]
+    raise SettingsError(f"{origin} is {value!r}, but must be {expected}.")
+
+
+def _check_ranges(settings: Settings) -> None:
+    ranges = {
+        "threads": (1, 512),
+        "context_length": (1024, 131072),
+        "passages": (1, 20),
+        "answer_tokens": (16, 2048),
+        "temperature": (0.0, 2.0),
+        "port": (1, 65535),
+    }
+    for name, (low, high) in ranges.items():
+        value = getattr(settings, name)
+        if not low <= value <= high:
+            raise SettingsError(f"{name} is {value}, but must be from {low} to {high}.")

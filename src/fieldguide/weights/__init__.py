@@ -1,0 +1,1 @@
+"""Which weights exist, and how they come onto this machine."""
