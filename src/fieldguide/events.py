@@ -19,10 +19,14 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """Something must be in place first: weights, index or model. `share` runs from 0 to 1; None where it is unknown."""
+    """Something must be in place first: weights, index or model.
+
+    `share` runs from 0 to 1; None where it is unknown. `detail` says it in numbers: bytes, rate, time left.
+    """
 
     what: str
     share: float | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,10 @@ QUIET_ENVIRONMENT = {
 
 # What the user asked for before we set it ourselves: someone who works offline does not want weights fetched from a hub.
 # Children of this process see our own value, so the first process hands the user's choice on by a name of our own.
-hub_refused_by_user = os.environ.setdefault("FIELDGUIDE_HUB_OFFLINE", os.environ.get("HF_HUB_OFFLINE", "0")) not in {"", "0"}
+hub_refused_by_user = os.environ.setdefault("FIELDGUIDE_HUB_OFFLINE", os.environ.get("HF_HUB_OFFLINE", "0")) not in {
+    "",
+    "0",
+}
 
 
 def switch_off_telemetry() -> None:

@@ -100,7 +100,7 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 
 def _convert(name: str, value: Any, origin: str) -> Any:  # noqa: ANN401 - a setting may be of any of four types
-    kind = {f.name: f.type for f in fields(Settings)}[name]
+    kind: Any = {f.name: f.type for f in fields(Settings)}[name]
     try:
         if kind is Path:
             return Path(value).expanduser().absolute()

@@ -153,11 +153,15 @@ class Answer:
             "question": self.question,
             "answer": self.text,
             "abstained": self.abstained,
-            "sentences": [
-                {"text": s.text, "verdict": s.verdict, "markers": list(s.markers)} for s in self.sentences
-            ],
+            "sentences": [{"text": s.text, "verdict": s.verdict, "markers": list(s.markers)} for s in self.sentences],
             "citations": [
-                {"marker": c.marker, "document": c.document, "section": c.section, "quote": c.quote, "passage": c.passage}
+                {
+                    "marker": c.marker,
+                    "document": c.document,
+                    "section": c.section,
+                    "quote": c.quote,
+                    "passage": c.passage,
+                }
                 for c in self.citations
             ],
             "retrieved": [

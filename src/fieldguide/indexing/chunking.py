@@ -66,9 +66,7 @@ def _with_unique_ids(chunks: Sequence[Chunk]) -> list[Chunk]:
     return unique
 
 
-def _pack(
-    text: str, units: Sequence[_Unit], count_tokens: CountTokens, room: int
-) -> Iterator[tuple[int, int, str]]:
+def _pack(text: str, units: Sequence[_Unit], count_tokens: CountTokens, room: int) -> Iterator[tuple[int, int, str]]:
     """Fill passages with consecutive units for as long as they fit; yields start, end and text of each."""
     fitting = [piece for unit in units for piece in _fit(text, unit, count_tokens, room)]
     first = 0

@@ -29,7 +29,7 @@ from fieldguide.types import Chunk, Document
 
 FORMAT_VERSION = 1  # raise it when files of an index change their form: older ones are then built anew
 CHUNK_TOKENS = 200  # of the embedder's 256: room for a question's worth of context, and small enough to be read quickly
-_EMBED_AT_ONCE = 256  # passages whose vectors are held in memory before they are written
+_EMBED_AT_ONCE = 64  # passages whose vectors are held in memory before they are written
 
 Report = Callable[[str, int, int], None]
 
@@ -158,10 +158,8 @@ def _build(
         for start in range(0, len(chunks), _EMBED_AT_ONCE):
             group = chunks[start : start + _EMBED_AT_ONCE]
             new = [chunk for chunk in group if chunk.id not in known]
-            fresh = embedder.embed(
-                [chunk.embedded_text for chunk in new],
-                lambda done, base=start + len(group) - len(new): report("Embedding passages", base + done, len(chunks)),
-            )
+            fresh = embedder.embed([chunk.embedded_text for chunk in new])
+            report("Embedding passages", start + len(group), len(chunks))
             embedded += len(new)
             embeddings = {**known, **{chunk.id: embedding for chunk, embedding in zip(new, fresh, strict=True)}}
             store.add(group, [embeddings[chunk.id].token_vectors for chunk in group])
@@ -169,7 +167,6 @@ def _build(
     finally:
         store.close()
         vectors.close()
-    report("Embedding passages", len(chunks), len(chunks))
     manifest = Manifest(
         FORMAT_VERSION,
         CHUNKER_VERSION,

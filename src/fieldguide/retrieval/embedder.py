@@ -5,7 +5,7 @@ vectors themselves serve late interaction (ColBERT, arXiv 2004.12832).
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -45,8 +45,8 @@ class Embedder(Protocol):
     def count_tokens(self, text: str) -> int:
         """How many tokens the text has, with the model's own start and end tokens."""
 
-    def embed(self, texts: Sequence[str], report: Callable[[int], None] | None = None) -> list[Embedding]:
-        """Embed texts in order; `report` is told how many are done."""
+    def embed(self, texts: Sequence[str]) -> list[Embedding]:
+        """Embed texts in order."""
 
 
 class SentenceTransformerEmbedder:
@@ -63,7 +63,8 @@ class SentenceTransformerEmbedder:
             self._model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
         except Exception as error:  # the library raises whatever its file readers raise
             raise WeightsError(
-                f"The embedder in {folder} cannot be loaded: {error}.", "Check it with: fieldguide models verify embedder"
+                f"The embedder in {folder} cannot be loaded: {error}.",
+                "Check it with: fieldguide models verify embedder",
             ) from error
         self._folder = folder
         tokenizer: Any = self._model.tokenizer
@@ -95,8 +96,8 @@ class SentenceTransformerEmbedder:
         """How many tokens the text has, with the model's own start and end tokens."""
         return len(self._tokenizer.encode(text).ids)
 
-    def embed(self, texts: Sequence[str], report: Callable[[int], None] | None = None) -> list[Embedding]:
-        """Embed texts in order; `report` is told how many are done.
+    def embed(self, texts: Sequence[str]) -> list[Embedding]:
+        """Embed texts in order.
 
         Texts of like length go together, so that little is computed for padding.
         """
@@ -109,8 +110,6 @@ class SentenceTransformerEmbedder:
             )
             for i, feature in zip(batch, features, strict=True):
                 results[i] = self._embedding(feature)
-            if report:
-                report(min(start + _BATCH, len(order)))
         return [result for result in results if result is not None]
 
     def _embedding(self, feature: dict[str, Any]) -> Embedding:
@@ -123,4 +122,4 @@ class SentenceTransformerEmbedder:
 
 def _unit(vectors: FloatMatrix) -> FloatMatrix:
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return (vectors / np.maximum(lengths, 1e-9)).astype(np.float32)
+    return np.asarray(vectors / np.maximum(lengths, 1e-9), np.float32)

@@ -10,6 +10,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,11 +97,11 @@ class PassageStore:
         """Release the file."""
         self._db.close()
 
-    def _rows_by_id(self, columns: str, ids: Sequence[str]) -> list[tuple[object, ...]]:
+    def _rows_by_id(self, columns: str, ids: Sequence[str]) -> list[tuple[Any, ...]]:
         marks = ",".join("?" * len(ids))
         return self._rows(f"SELECT {columns} FROM passages WHERE id IN ({marks})", tuple(ids))
 
-    def _rows(self, statement: str, values: tuple[object, ...]) -> list[tuple[object, ...]]:
+    def _rows(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         try:
             with self._lock:
                 return self._db.execute(statement, values).fetchall()
@@ -109,7 +110,8 @@ class PassageStore:
 
     def _damaged(self, error: sqlite3.Error) -> SearchIndexError:
         return SearchIndexError(
-            f"The passages in {self._path} cannot be used: {error}.", "Build the index again: fieldguide ingest --rebuild"
+            f"The passages in {self._path} cannot be used: {error}.",
+            "Build the index again: fieldguide ingest --rebuild",
         )
 
 
@@ -120,6 +122,6 @@ def quantize(vectors: FloatMatrix) -> tuple[NDArray[np.float32], NDArray[np.int8
     return scales, integers
 
 
-def _chunk(row: tuple[object, ...]) -> Chunk:
+def _chunk(row: tuple[Any, ...]) -> Chunk:
     i, document, title, heading_path, text, start, end = row
-    return Chunk(str(i), str(document), str(title), tuple(json.loads(str(heading_path))), str(text), int(start), int(end))  # type: ignore[call-overload]
+    return Chunk(i, document, title, tuple(json.loads(heading_path)), text, start, end)

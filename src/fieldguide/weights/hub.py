@@ -28,8 +28,12 @@ def fetch(
         for file in files:
             partial = workspace / (file.path.replace("/", "--") + ".part")
             url = f"{endpoint.rstrip('/')}/{source.repository}/resolve/{source.revision}/{file.path}"
+
+            def advance_all(done: int, base: int = done_before) -> None:
+                advance(base + done)
+
             try:
-                _fetch_one(client, url, partial, file, lambda done, base=done_before: advance(base + done))
+                _fetch_one(client, url, partial, file, advance_all)
             except httpx.HTTPStatusError as error:
                 raise WeightsError(f"{url} answered {error.response.status_code}") from error
             except httpx.HTTPError as error:

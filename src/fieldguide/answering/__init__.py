@@ -1,0 +1,1 @@
+"""The half that runs for each question: rewrite, search, read, decide, answer, check."""

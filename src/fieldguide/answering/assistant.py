@@ -1,0 +1,218 @@
+"""From a question to an answer: the one place where the stages of the online half meet, as a stream of events."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from fieldguide.answering.abstain import REFUSAL, Gate, Signals
+from fieldguide.answering.rewrite import Standalone, standalone
+from fieldguide.answering.support import SupportChecker
+from fieldguide.answering.waiting_line import Ticket, WaitingLine
+from fieldguide.errors import Cancelled, FieldguideError, QuestionError
+from fieldguide.events import (
+    Checked,
+    Event,
+    Failed,
+    Finished,
+    Gated,
+    PartCount,
+    Prompted,
+    Queued,
+    Quoted,
+    Reading,
+    Retrieved,
+    Rewritten,
+    Token,
+    Withdrawn,
+)
+from fieldguide.generation import prompt as prompts
+from fieldguide.generation.model import Cancellation, ChatModel, Message, WritingOptions
+from fieldguide.retrieval.search import Searcher
+from fieldguide.types import Answer, Chunk, SearchResult, Timings, TokenCounts, Turn
+
+MAX_QUESTION_CHARACTERS = 2000
+RETRIEVED = 12  # hits reported with every answer; how many of them are read is another matter
+_POLL_SECONDS = 0.2
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerOptions:
+    """How one question is answered."""
+
+    passages: int = 4
+    answer_tokens: int = 220
+    temperature: float = 0.0
+    seed: int = 0
+    alternatives: int = 0
+
+
+@dataclass(slots=True)
+class _Clock:
+    """When things happened, in seconds from the receipt of the question."""
+
+    started: float
+    rewrite_s: float = 0.0
+    retrieve_s: float = 0.0
+    first_token_s: float | None = None
+
+    def elapsed(self) -> float:
+        return time.perf_counter() - self.started
+
+    def timings(self) -> Timings:
+        return Timings(self.rewrite_s, self.retrieve_s, self.first_token_s, self.elapsed())
+
+
+class Assistant:
+    """Answers questions over an index with a model, one at a time; others wait in line.
+
+    `searcher` is asked for anew at each question, so that an index built meanwhile is used.
+    """
+
+    def __init__(self, searcher: Callable[[], Searcher], model: ChatModel, support: SupportChecker, gate: Gate) -> None:
+        self._searcher = searcher
+        self._model = model
+        self._support = support
+        self._gate = gate
+        self._line = WaitingLine()
+
+    def answer(
+        self,
+        question: str,
+        history: Sequence[Turn] = (),
+        options: AnswerOptions | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Iterator[Event]:
+        """Everything that happens on the way to the answer; ends with exactly one Finished or Failed."""
+        clock = _Clock(time.perf_counter())
+        options, cancellation = options or AnswerOptions(), cancellation or Cancellation()
+        ticket = self._line.enter()
+        try:
+            yield from self._wait(ticket, cancellation)
+            yield from self._answer(_checked_question(question), history, options, cancellation, clock)
+        except Cancelled as stop:
+            yield Failed(stop.message, stop.remedy, "cancelled")
+        except FieldguideError as error:
+            yield Failed(error.message, error.remedy, "question" if isinstance(error, QuestionError) else "error")
+        except Exception as error:  # a stream must end with an event, whatever broke
+            _log.debug("the answer broke off", exc_info=True)
+            yield Failed(f"Something broke inside Fieldguide ({type(error).__name__}: {error}).", "Please report it.")
+        finally:
+            self._line.leave(ticket)
+
+    def _wait(self, ticket: Ticket, cancellation: Cancellation) -> Iterator[Event]:
+        shown = 0
+        while ahead := self._line.ahead_of(ticket, _POLL_SECONDS):
+            if cancellation.is_cancelled:
+                raise Cancelled()
+            if ahead != shown:
+                shown = ahead
+                yield Queued(ahead)
+
+    def _answer(
+        self,
+        question: str,
+        history: Sequence[Turn],
+        options: AnswerOptions,
+        cancellation: Cancellation,
+        clock: _Clock,
+    ) -> Iterator[Event]:
+        rewritten = standalone(question, history)
+        clock.rewrite_s = clock.elapsed()
+        yield Rewritten(rewritten.search_text, rewritten.changed)
+
+        result = self._searcher().search(rewritten.search_text, RETRIEVED)
+        clock.retrieve_s = clock.elapsed() - clock.rewrite_s
+        yield Retrieved(result)
+        chunks = [hit.chunk for hit in result.hits[: options.passages]]
+        yield Quoted(self._support.likely_quotes(rewritten.search_text, chunks))
+
+        packed, prompted = self._pack(question, rewritten, chunks, options)
+        yield prompted
+        tokens = TokenCounts(0, 0, 0)
+        parts = self._model.render(packed.messages)
+        for progress in self._model.read(parts, cancellation):
+            tokens = TokenCounts(progress.tokens, progress.from_cache, 0)
+            yield Reading(progress.done, progress.tokens, progress.from_cache)
+
+        best_score = result.hits[0].score if result.hits else 0.0
+        signals = Signals(self._model.log_probability(prompts.REFUSAL_WORDS), best_score)
+        answerable = self._gate.is_answerable(signals)
+        yield Gated(answerable, signals.as_object())
+        if not answerable:
+            yield Finished(_refusal(question, result, clock, tokens))
+            return
+        yield from self._write(question, result, packed.included, options, cancellation, clock, tokens)
+
+    def _write(
+        self,
+        question: str,
+        result: SearchResult,
+        included: Sequence[Chunk],
+        options: AnswerOptions,
+        cancellation: Cancellation,
+        clock: _Clock,
+        tokens: TokenCounts,
+    ) -> Iterator[Event]:
+        # The gate has decided that there is an answer: the model may not open with a refusal.
+        writing = WritingOptions(
+            options.answer_tokens, options.temperature, options.seed, prompts.REFUSAL_WORDS, options.alternatives
+        )
+        text, generated = "", 0
+        for token in self._model.write(writing, cancellation):
+            if clock.first_token_s is None:
+                clock.first_token_s = clock.elapsed()
+            generated += 1
+            text += token.text
+            yield Token(token.text, token.log_probability, token.alternatives)
+        tokens = TokenCounts(tokens.prompt, tokens.reused, generated)
+
+        text = " ".join(text.split())
+        sentences, citations = self._support.check(text, included)
+        for sentence in sentences:
+            yield Checked(sentence, tuple(c for c in citations if c.marker in sentence.markers))
+        if all(sentence.verdict == "unsupported" for sentence in sentences) or prompts.REFUSAL_WORDS in text:
+            yield Withdrawn("No sentence of the draft is supported by the passages.")
+            yield Finished(_refusal(question, result, clock, tokens))
+            return
+        yield Finished(Answer(question, text, False, sentences, citations, result.hits, clock.timings(), tokens))
+
+    def _pack(
+        self, question: str, rewritten: Standalone, chunks: Sequence[Chunk], options: AnswerOptions
+    ) -> tuple[prompts.PackedPrompt, Prompted]:
+        budget = self._model.context_length - options.answer_tokens - 1
+        packed = prompts.pack(question, chunks, self._count, budget, rewritten.earlier_question)
+        if chunks and not packed.included:
+            raise QuestionError(
+                f"The question leaves no room for a passage in {self._model.context_length} tokens.",
+                "Ask a shorter one.",
+            )
+        parts = self._model.render(packed.messages)
+        counts = [
+            PartCount(part.kind, part.text, tokens) for part, tokens in zip(parts, self._model.count_tokens(parts), strict=True)
+        ]
+        left_out = tuple(chunk.section for chunk in packed.left_out)
+        reason = f"The context holds {self._model.context_length} tokens." if left_out else ""
+        return packed, Prompted(tuple(counts), left_out, reason)
+
+    def _count(self, messages: Sequence[Message]) -> int:
+        return sum(self._model.count_tokens(self._model.render(messages)))
+
+
+def _refusal(question: str, result: SearchResult, clock: _Clock, tokens: TokenCounts) -> Answer:
+    return Answer(question, REFUSAL, True, (), (), result.hits, clock.timings(), tokens)
+
+
+def _checked_question(question: str) -> str:
+    """The question without blanks around it; raises QuestionError when nothing or far too much is asked."""
+    question = " ".join(question.replace("\0", " ").split())
+    if not question:
+        raise QuestionError("The question is empty.", "Type a question about the guides.")
+    if len(question) > MAX_QUESTION_CHARACTERS:
+        raise QuestionError(
+            f"The question has {len(question):,} characters; at most {MAX_QUESTION_CHARACTERS:,} can be asked.",
+            "Shorten it to the point that you want to know.",
+        )
+    return question

@@ -1,0 +1,142 @@
+"""Citations decided by code: each sentence of an answer is held against the sentences of the passages.
+
+A sentence is supported when some source sentences are near to it in meaning and words, and every number and name in it
+occurs in them or in their headings. The model never writes a citation, so none can point to nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fieldguide.retrieval.embedder import Embedder
+from fieldguide.sentences import split_sentences
+from fieldguide.types import Chunk, Citation, FloatVector, Quote, Sentence, Verdict
+from fieldguide.words import content_words, is_negated, names, numbers
+
+SUPPORTED_FROM = 0.55  # likeness (0 to 1) from which a sentence counts as said by its source
+WEAK_FROM = 0.40
+_NEAREST_COMPARED = 12  # source sentences compared by meaning for each sentence: embedding all would cost seconds
+_QUOTES_PER_SENTENCE = 3
+_REMEMBERED = 2000  # sentence vectors kept for the next questions
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A sentence of a passage, with what its heading adds to it."""
+
+    quote: str
+    chunk: Chunk
+    start: int
+    words: frozenset[str]
+    facts: frozenset[str]
+
+
+class SupportChecker:
+    """Holds answers against passages; remembers the vectors of sentences it has seen."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._vectors: dict[str, FloatVector] = {}
+
+    def likely_quotes(self, question: str, chunks: Sequence[Chunk], limit: int = 3) -> tuple[Quote, ...]:
+        """The source sentences that look most like an answer to the question, best first."""
+        ranked = self._rank(question, _sources(chunks))
+        return tuple(_quote(source, likeness) for likeness, source in ranked[:limit] if likeness >= WEAK_FROM)
+
+    def check(self, answer: str, chunks: Sequence[Chunk]) -> tuple[tuple[Sentence, ...], tuple[Citation, ...]]:
+        """The sentences of the answer with their verdicts, and the numbered citations they point to."""
+        sources = _sources(chunks)
+        citations: list[Citation] = []
+        sentences = []
+        for span in split_sentences(answer):
+            verdict, quotes = self._judge(span.text, sources)
+            markers = tuple(dict.fromkeys(_marker(quote, citations) for quote in quotes))
+            sentences.append(Sentence(span.text, verdict, markers))
+        return tuple(sentences), tuple(citations)
+
+    def _judge(self, sentence: str, sources: Sequence[_Source]) -> tuple[Verdict, list[Quote]]:
+        ranked = self._rank(sentence, sources)
+        if not ranked or ranked[0][0] < WEAK_FROM:
+            return "unsupported", []
+        likeness, best = ranked[0]
+        evidence = [(likeness, best)]
+        missing = _facts(sentence) - best.facts
+        for score, source in ranked[1:]:
+            if not missing or len(evidence) == _QUOTES_PER_SENTENCE:
+                break
+            if score >= WEAK_FROM and missing & source.facts:
+                evidence.append((score, source))
+                missing = missing - source.facts
+        quotes = [_quote(source, score) for score, source in evidence]
+        turned = is_negated(sentence) and not any(is_negated(source.quote) for _, source in evidence)
+        if missing & numbers(sentence):
+            return "unsupported", []
+        if likeness >= SUPPORTED_FROM and not missing and not turned:
+            return "supported", quotes
+        return "weak", quotes
+
+    def _rank(self, text: str, sources: Sequence[_Source]) -> list[tuple[float, _Source]]:
+        """Sources by likeness to the text: half nearness in meaning, half the share of its words that they have."""
+        words = content_words(text)
+        by_words = sorted(sources, key=lambda source: -_overlap(words, source))[:_NEAREST_COMPARED]
+        vectors = self._embed([text, *(source.quote for source in by_words)])
+        scored = [
+            (0.5 * max(0.0, float(np.dot(vectors[0], vector))) + 0.5 * _overlap(words, source), source)
+            for source, vector in zip(by_words, vectors[1:], strict=True)
+        ]
+        return sorted(scored, key=lambda pair: -pair[0])
+
+    def _embed(self, texts: Sequence[str]) -> list[FloatVector]:
+        unknown = [text for text in dict.fromkeys(texts) if text not in self._vectors]
+        if len(self._vectors) + len(unknown) > _REMEMBERED:
+            self._vectors.clear()
+            unknown = list(dict.fromkeys(texts))
+        for text, embedding in zip(unknown, self._embedder.embed(unknown), strict=True):
+            self._vectors[text] = embedding.vector
+        return [self._vectors[text] for text in texts]
+
+
+def _sources(chunks: Iterable[Chunk]) -> list[_Source]:
+    sources = []
+    for chunk in chunks:
+        context = f"{chunk.title} {chunk.section}"
+        for span in split_sentences(chunk.text):
+            sources.append(
+                _Source(
+                    span.text,
+                    chunk,
+                    len(chunk.passage) - len(chunk.text) + span.start,
+                    frozenset(content_words(f"{context} {span.text}")),
+                    frozenset(_facts(span.text) | names(context) | numbers(context) | _lowered(span.text)),
+                )
+            )
+    return sources
+
+
+def _facts(text: str) -> set[str]:
+    return names(text) | numbers(text)
+
+
+def _lowered(text: str) -> set[str]:
+    """Every word as it might be named: an answer may write a name with a capital where the source does not."""
+    return {word.strip(".,;:()[]|*`'\"").lower() for word in text.split()}
+
+
+def _overlap(words: set[str], source: _Source) -> float:
+    return len(words & source.words) / len(words) if words else 0.0
+
+
+def _quote(source: _Source, score: float) -> Quote:
+    return Quote(source.quote, source.chunk, source.start, source.start + len(source.quote), round(score, 4))
+
+
+def _marker(quote: Quote, citations: list[Citation]) -> int:
+    """The number of the citation for this quote; a new one is added where it is quoted for the first time."""
+    for citation in citations:
+        if citation.chunk_id == quote.chunk.id and citation.quote == quote.text:
+            return citation.marker
+    chunk = quote.chunk
+    marker = len(citations) + 1
+    citations.append(Citation(marker, chunk.document, chunk.section, quote.text, chunk.passage, chunk.id))
+    return marker

@@ -1,0 +1,212 @@
+"""Settings to a working Fieldguide: the one module that names concrete classes and loads them."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fieldguide import locations
+from fieldguide.answering.abstain import Gate
+from fieldguide.answering.assistant import AnswerOptions, Assistant
+from fieldguide.answering.support import SupportChecker
+from fieldguide.errors import FieldguideError
+from fieldguide.events import Event, Failed, Loading
+from fieldguide.generation.model import Cancellation, ChatModel
+from fieldguide.generation.prompt import build_messages
+from fieldguide.indexing.documents import read_folder
+from fieldguide.indexing.index import BuildSummary, Index, build_index, current_generation, open_index
+from fieldguide.retrieval.embedder import Embedder, SentenceTransformerEmbedder
+from fieldguide.retrieval.search import Searcher
+from fieldguide.settings import Settings
+from fieldguide.types import SearchResult, Turn
+from fieldguide.weights.catalog import Weights, load_catalog
+from fieldguide.weights.download import Hub, pull
+
+_POLL_SECONDS = 0.1
+Report = Callable[[Loading], None]
+Loaded = TypeVar("Loaded")
+
+
+class Fieldguide:
+    """Everything that answers questions, loaded once, in the background, each half beside the other."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._catalog = load_catalog(locations.catalog_file())
+        self._lock = threading.Lock()
+        self._latest: dict[str, Loading] = {}  # by the half that is being loaded
+        self._embedder: Future[Embedder] | None = None
+        self._model: Future[ChatModel] | None = None
+        self._index: Index | None = None
+        self._assistant: Assistant | None = None
+
+    def start(self, *, with_model: bool = True) -> None:
+        """Begin to load what is not loaded or loading; a half that failed before is tried again."""
+        with self._lock:
+            if self._embedder is None or _failed(self._embedder):
+                self._embedder = self._in_background(self._load_retrieval)
+            if with_model and (self._model is None or _failed(self._model)):
+                self._model = self._in_background(self._load_model)
+
+    def loading(self, *, with_model: bool = True) -> Iterator[Loading]:
+        """What is being loaded, until all is there; raises the FieldguideError of whatever cannot be."""
+        self.start(with_model=with_model)
+        needed: list[Future[Any]] = [future for future in (self._embedder, self._model if with_model else None) if future]
+        shown: dict[str, Loading] = {}
+        while wait(needed, timeout=_POLL_SECONDS).not_done:
+            if any(map(_failed, needed)):
+                break
+            for half, latest in list(self._latest.items()):
+                if shown.get(half) != latest:
+                    shown[half] = latest
+                    yield latest
+        for future in needed:
+            if future.done():
+                future.result()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a question would be answered without loading anything."""
+        return all(future and future.done() and not _failed(future) for future in (self._embedder, self._model))
+
+    @property
+    def still_loading(self) -> list[Loading]:
+        """What is being loaded at this moment."""
+        halves = {"retrieval": self._embedder, "model": self._model}
+        return [latest for half, latest in self._latest.items() if (future := halves[half]) and not future.done()]
+
+    @property
+    def failure(self) -> FieldguideError | None:
+        """Why loading failed, if it did."""
+        for future in (self._embedder, self._model):
+            if future and _failed(future):
+                error = future.exception()
+                return error if isinstance(error, FieldguideError) else FieldguideError(f"Loading failed: {error}.")
+        return None
+
+    def answer(
+        self,
+        question: str,
+        history: Sequence[Turn] = (),
+        options: AnswerOptions | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Iterator[Event]:
+        """The event stream of one question, loading first what is missing."""
+        try:
+            for loading in self.loading():
+                yield loading
+                if cancellation and cancellation.is_cancelled:
+                    yield Failed("Stopped.", "Loading goes on in the background.", "cancelled")
+                    return
+            assistant = self._ready_assistant()
+        except FieldguideError as error:
+            yield Failed(error.message, error.remedy)
+            return
+        yield from assistant.answer(question, history, options or self.default_options(), cancellation)
+
+    def default_options(self) -> AnswerOptions:
+        """How a question is answered where nothing else is asked for."""
+        settings = self.settings
+        return AnswerOptions(settings.passages, settings.answer_tokens, settings.temperature, settings.seed)
+
+    def search(self, question: str, limit: int) -> SearchResult:
+        """Ranked passages for a question; after `loading(with_model=False)`."""
+        return self._searcher().search(question, limit)
+
+    def ingest(self, report: Report, *, rebuild: bool = False) -> BuildSummary:
+        """Bring the index up to date with the guides, whatever its state."""
+        return self._build_index(self._load_embedder(report), report, rebuild=rebuild)
+
+    def close(self) -> None:
+        """Release model and index."""
+        if self._model and self._model.done() and not _failed(self._model):
+            self._model.result().close()
+        if self._index:
+            self._index.close()
+            self._index = None
+
+    def _ready_assistant(self) -> Assistant:
+        with self._lock:
+            if self._assistant is None:
+                assert self._embedder and self._model
+                support = SupportChecker(self._embedder.result())
+                self._assistant = Assistant(self._searcher, self._model.result(), support, Gate())
+            return self._assistant
+
+    def _searcher(self) -> Searcher:
+        """Over the newest index: a page that runs sees what another process has built meanwhile."""
+        assert self._embedder
+        if self._index is None or self._index.generation != current_generation(self.settings.data_dir):
+            newer = open_index(self.settings.data_dir)
+            if self._index:
+                self._index.close()
+            self._index = newer
+        return Searcher(self._embedder.result(), self._index.vector_store, self._index.passage_store)
+
+    def _load_retrieval(self) -> Embedder:
+        report = self._reporter("retrieval")
+        embedder = self._load_embedder(report)
+        self._build_index(embedder, report)
+        return embedder
+
+    def _load_embedder(self, report: Report) -> Embedder:
+        folder = self._pull(self._catalog.find("embedder"), report)
+        report(Loading("Loading the embedder"))
+        return SentenceTransformerEmbedder(folder, self.settings.threads)
+
+    def _build_index(self, embedder: Embedder, report: Report, *, rebuild: bool = False) -> BuildSummary:
+        documents = read_folder(self.settings.guides_dir)
+        return build_index(
+            documents,
+            embedder,
+            self.settings.data_dir,
+            lambda what, done, total: report(Loading(what, done / total, f"{done} of {total}") if total else Loading(what)),
+            rebuild=rebuild,
+        )
+
+    def _load_model(self) -> ChatModel:
+        from fieldguide.generation.llama import LlamaModel  # maps a shared library: only when a model is wanted
+
+        report = self._reporter("model")
+        path = self._model_path(report)
+        report(Loading(f"Loading the model {path.stem}"))
+        settings = self.settings
+        model = LlamaModel(path, context_length=settings.context_length, threads=settings.threads)
+        # The rules and examples stand at the start of every prompt: read now, they are not read again.
+        for progress in model.read(model.render(build_messages("", [])), Cancellation()):
+            report(Loading("Reading the instructions", progress.done / progress.tokens))
+        return model
+
+    def _model_path(self, report: Report) -> Path:
+        wanted = self.settings.model
+        if wanted.endswith(".gguf") or "/" in wanted or "\\" in wanted:
+            return Path(wanted).expanduser()
+        return self._pull(self._catalog.find(wanted), report)
+
+    def _pull(self, weights: Weights, report: Report) -> Path:
+        settings = self.settings
+        hub = Hub(settings.hub_endpoint, settings.hub_offline)
+        return pull(weights, settings.models_dir, hub, report)
+
+    def _reporter(self, half: str) -> Report:
+        def report(loading: Loading) -> None:
+            self._latest[half] = loading
+
+        return report
+
+    def _in_background(self, load: Callable[[], Loaded]) -> Future[Loaded]:
+        future: Future[Loaded] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(load())
+            except BaseException as error:  # handed to whoever waits
+                future.set_exception(error)
+
+        threading.Thread(target=run, name=load.__name__, daemon=True).start()
+        return future
+
+
+def _failed(future: Future[Any]) -> bool:
+    return future.done() and future.exception() is not None

@@ -1,0 +1,1 @@
+"""Messages to tokens: the prompt, the chat template, and the language model that reads and writes."""

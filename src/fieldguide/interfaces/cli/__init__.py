@@ -1,0 +1,152 @@
+"""The `fieldguide` command. Heavy libraries are imported inside the commands that need them, so `--help` is instant."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import fieldguide
+from fieldguide.errors import FieldguideError
+
+app = typer.Typer(
+    name="fieldguide",
+    help=(
+        "Ask questions of guides to AI models. "
+        "Everything runs on this machine; answers carry citations that code has checked.\n\n"
+        'Without a command, the chat page opens in your browser. Try: fieldguide ask "Who introduced GANs, and when?"'
+    ),
+    no_args_is_help=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Folder for index and caches (default: .fieldguide in a checkout, else your data folder)."),
+]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", help="default, fast, tiny, or the path of a GGUF file."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, everything else on standard error.")]
+
+
+@app.callback(invoke_without_command=True)
+def _default(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"fieldguide {fieldguide.__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        from fieldguide.interfaces.cli.chat import chat
+
+        chat()
+
+
+@app.command("chat")
+def _chat(
+    port: Annotated[int | None, typer.Option("--port", help="Port of the page (default: 7860).")] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in your browser.")] = True,
+    model: Model = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Serve the chat page on this machine and open it."""
+    from fieldguide.interfaces.cli.chat import chat
+
+    chat(port=port, browser=browser, model=model, data_dir=data_dir)
+
+
+@app.command("ask")
+def _ask(
+    question: Annotated[
+        str | None, typer.Argument(help="The question; - reads it from standard input; none starts a conversation.")
+    ] = None,
+    as_json: AsJson = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Also print everything that happened on the way.")] = False,
+    model: Model = None,
+    passages: Annotated[int | None, typer.Option("--passages", help="How many passages the model reads (default: 4).")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Answer a question from the guides, with numbered sources."""
+    from fieldguide.interfaces.cli.ask import ask
+
+    flags = {"data_dir": data_dir, "model": model, "passages": passages}
+    ask(question, flags, as_json=as_json, explain=explain)
+
+
+@app.command("search")
+def _search(
+    question: Annotated[str, typer.Argument(help="What to look for; - reads it from standard input.")],
+    limit: Annotated[int, typer.Option("--limit", min=1, max=60, help="How many passages to print.")] = 8,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Print the passages that fit a question best, without a language model."""
+    from fieldguide.interfaces.cli.library import search
+
+    search(question, limit, {"data_dir": data_dir}, as_json=as_json)
+
+
+@app.command("ingest")
+def _ingest(
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Embed every passage again, not only changed ones.")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Build the index of the guides, or bring it up to date."""
+    from fieldguide.interfaces.cli.library import ingest
+
+    ingest({"data_dir": data_dir}, rebuild=rebuild, as_json=as_json)
+
+
+models = typer.Typer(help="The weights: what there is, fetching, checking.", no_args_is_help=True)
+app.add_typer(models, name="models")
+ModelNames = Annotated[list[str] | None, typer.Argument(help="default, fast, tiny or embedder (default: what answers need).")]
+
+
+@models.command("list")
+def _models_list(as_json: AsJson = False) -> None:
+    """Print what the catalogue knows and what is on this machine."""
+    from fieldguide.interfaces.cli.models import print_list
+
+    print_list(as_json=as_json)
+
+
+@models.command("pull")
+def _models_pull(names: ModelNames = None) -> None:
+    """Fetch weights, going on where an earlier try stopped, and check them."""
+    from fieldguide.interfaces.cli.models import pull_named
+
+    pull_named(names)
+
+
+@models.command("verify")
+def _models_verify(names: ModelNames = None) -> None:
+    """Check size and SHA-256 of weights on this machine (default: of all that are here)."""
+    from fieldguide.interfaces.cli.models import verify_named
+
+    verify_named(names)
+
+
+@models.command("path")
+def _models_path(name: Annotated[str, typer.Argument(help="default, fast, tiny or embedder.")] = "default") -> None:
+    """Print where weights stand on this machine."""
+    from fieldguide.interfaces.cli.models import print_path
+
+    print_path(name)
+
+
+def main(arguments: list[str] | None = None) -> Any:  # noqa: ANN401 - whatever typer returns, which is nothing
+    """Run the command line; expected failures become one line on standard error and exit status 1."""
+    try:
+        return app(arguments)
+    except FieldguideError as error:
+        sys.stderr.write(f"fieldguide: {error}\n")
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone; Python would complain at exit
+        sys.exit(1)

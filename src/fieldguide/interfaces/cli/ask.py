@@ -1,0 +1,135 @@
+"""`fieldguide ask`: one question, or a conversation in the terminal."""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from fieldguide.assembly import Fieldguide
+from fieldguide.errors import FieldguideError
+from fieldguide.events import Event, Failed, Finished, Loading, Queued, Reading, Rewritten, Token, Withdrawn, as_object
+from fieldguide.generation.model import Cancellation
+from fieldguide.interfaces.cli.terminal import LoadingDisplay, interruptible, read_question
+from fieldguide.settings import resolve_settings
+from fieldguide.types import Answer, Turn
+
+
+def ask(question: str | None, flags: Mapping[str, Any], *, as_json: bool, explain: bool) -> None:
+    """Answer and print; without a question, go on asking until the input ends."""
+    fieldguide = Fieldguide(resolve_settings(flags))
+    if question is None:
+        _converse(fieldguide, as_json=as_json, explain=explain)
+    else:
+        _answer_once(fieldguide, read_question(question), (), as_json=as_json, explain=explain)
+    fieldguide.close()
+
+
+def _converse(fieldguide: Fieldguide, *, as_json: bool, explain: bool) -> None:
+    history: list[Turn] = []
+    on_terminal = sys.stdin.isatty()
+    if on_terminal:
+        sys.stderr.write("Ask about the guides. An empty line or Ctrl-D ends; Ctrl-C stops an answer.\n")
+    fieldguide.start()
+    while True:
+        try:
+            if on_terminal:
+                sys.stderr.write("\n> ")
+                sys.stderr.flush()
+            line = sys.stdin.readline().strip()
+        except KeyboardInterrupt:
+            line = ""
+        if not line:
+            return
+        try:
+            answer = _answer_once(fieldguide, line, history, as_json=as_json, explain=explain)
+        except FieldguideError as error:
+            if not on_terminal:
+                raise
+            sys.stderr.write(f"{error}\n")
+            continue
+        history += [Turn("user", line), Turn("assistant", answer.text)]
+
+
+def _answer_once(
+    fieldguide: Fieldguide, question: str, history: list[Turn] | tuple[Turn, ...], *, as_json: bool, explain: bool
+) -> Answer:
+    """Print the answer as it comes; raises FieldguideError where the stream ends in a failure."""
+    cancellation = Cancellation()
+    trace: list[Event] = []
+    streamed = False
+    with LoadingDisplay() as display:
+        for event in interruptible(fieldguide.answer(question, history, cancellation=cancellation), cancellation):
+            trace.append(event)
+            status = _status(event)
+            if status:
+                display.show(status)
+            elif isinstance(event, Token) and not as_json:
+                display.__exit__()  # bars and prose do not mix
+                _write(event.text)
+                streamed = True
+            elif isinstance(event, Withdrawn) and not as_json:
+                _write(f"\n[withdrawn: {event.reason}]\n")
+                streamed = False
+    last = trace[-1]
+    if isinstance(last, Failed):
+        if streamed:
+            _write("\n")
+        raise FieldguideError(last.message, last.remedy)
+    assert isinstance(last, Finished)
+    if as_json:
+        _write(json.dumps(last.answer.as_object(), ensure_ascii=False) + "\n")
+    else:
+        _write(_after_the_prose(last.answer, streamed=streamed))
+    if explain:
+        _explain(trace)
+    return last.answer
+
+
+def _status(event: Event) -> Loading | None:
+    if isinstance(event, Loading):
+        return event
+    if isinstance(event, Queued):
+        return Loading("Waiting for other questions", detail=f"{event.position} before this one")
+    if isinstance(event, Rewritten) and event.changed:
+        return Loading(f"Searching for: {event.question}")
+    if isinstance(event, Reading):
+        return Loading(
+            "Reading the passages",
+            event.done / event.tokens,
+            f"{event.done} of {event.tokens} tokens, {event.from_cache} known",
+        )
+    return None
+
+
+def _after_the_prose(answer: Answer, *, streamed: bool) -> str:
+    if answer.abstained:
+        lines = [answer.text, "", "Closest passages"]
+        lines += [f"  {hit.chunk.document}, {hit.chunk.section}" for hit in answer.retrieved[:3]]
+        return "\n".join(lines) + "\n"
+    lines = ["" if streamed else answer.text, ""]
+    if len(answer.sentences) > 1 or answer.sentences[0].verdict != "supported":
+        for number, sentence in enumerate(answer.sentences, 1):
+            markers = "".join(f"[{marker}]" for marker in sentence.markers)
+            lines.append(f"Sentence {number}: {sentence.verdict} {markers}".rstrip())
+        lines.append("")
+    lines.append("Sources")
+    for citation in answer.citations:
+        lines.append(f"  [{citation.marker}] {citation.document}, {citation.section}")
+        lines.append(f'      "{" ".join(citation.quote.split())}"')
+    return "\n".join(lines) + "\n"
+
+
+def _explain(trace: list[Event]) -> None:
+    """The trace, one event after the other, on standard error; tokens and progress are summed up in the other events."""
+    for event in trace:
+        if isinstance(event, Token | Reading | Loading):
+            continue
+        content = as_object(event)
+        if "result" in content:
+            content["result"]["similarities"] = f"{len(content['result']['similarities'])} passages"
+        sys.stderr.write(json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

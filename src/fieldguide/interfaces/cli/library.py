@@ -1,0 +1,63 @@
+"""`fieldguide search` and `fieldguide ingest`: the index without a language model."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from fieldguide.assembly import Fieldguide
+from fieldguide.errors import QuestionError
+from fieldguide.interfaces.cli.terminal import LoadingDisplay, read_question, show_loading
+from fieldguide.settings import resolve_settings
+from fieldguide.types import Hit
+
+
+def search(question: str, limit: int, flags: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print ranked passages with their place in each ranking."""
+    question = " ".join(read_question(question).split())
+    if not question:
+        raise QuestionError("There is nothing to search for.", "Give a question or a few words.")
+    fieldguide = Fieldguide(resolve_settings(flags))
+    show_loading(fieldguide.loading(with_model=False))
+    hits = fieldguide.search(question, limit).hits
+    if as_json:
+        found = {"question": question, "hits": [_hit_object(hit) for hit in hits]}
+        sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
+    else:
+        sys.stdout.write("".join(_hit_text(hit) for hit in hits))
+    fieldguide.close()
+
+
+def ingest(flags: Mapping[str, Any], *, rebuild: bool, as_json: bool) -> None:
+    """Build the index and say what was done."""
+    fieldguide = Fieldguide(resolve_settings(flags))
+    with LoadingDisplay() as display:
+        summary = fieldguide.ingest(display.show, rebuild=rebuild)
+    if as_json:
+        sys.stdout.write(json.dumps(asdict(summary)) + "\n")
+    elif summary.changed:
+        sys.stdout.write(
+            f"The index holds {summary.passages} passages, {summary.embedded} of them embedded now ({summary.seconds:.1f} s).\n"
+        )
+    else:
+        sys.stdout.write(f"The index is up to date: {summary.passages} passages.\n")
+
+
+def _hit_text(hit: Hit) -> str:
+    ranks = f"meaning {hit.rank_by_meaning or '-'}, keywords {hit.rank_by_keywords or '-'}, fused {hit.rank_fused}"
+    text = " ".join(hit.chunk.text.split())
+    return f"{hit.rank}. {hit.chunk.document}, {hit.chunk.section}\n   {hit.score:.3f} ({ranks})\n   {text[:300]}\n\n"
+
+
+def _hit_object(hit: Hit) -> dict[str, Any]:
+    return {
+        "rank": hit.rank,
+        "document": hit.chunk.document,
+        "section": hit.chunk.section,
+        "text": hit.chunk.text,
+        "score": round(hit.score, 4),
+        "rank_by_meaning": hit.rank_by_meaning,
+        "rank_by_keywords": hit.rank_by_keywords,
+        "rank_fused": hit.rank_fused,
+    }

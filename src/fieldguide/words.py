@@ -1,0 +1,45 @@
+"""The words of a text that carry its content, and the names and numbers that must not change."""
+
+import re
+import unicodedata
+
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_NAME = re.compile(r"\b(?=[\w.\-]*[A-Z])[A-Za-z][\w\-]*(?:\.\d+)?")
+_STOP_WORDS = frozenset(
+    "a about after all also an and any are as at be because been before being but by can could did do does doing "
+    "for from had has have having he her here his how i if in into is it its just like made make me more most my no "
+    "nor not now of on only or other our out over own she should so some such than that the their them then there "
+    "these they this those through to too under up use used using very was we were what when where which while who "
+    "whom why will with would you your one two both each every tell please explain describe many much".split()
+)
+_STEM = 6  # a crude stem: 'diffusion' and 'diffusing' meet, as do 'train' and 'trained'
+_NEGATION = re.compile(r"\b(?:not|no|never|cannot|none|neither|nor|without)\b|n['’]t\b", re.IGNORECASE)
+
+
+def content_words(text: str) -> set[str]:
+    """Lower-cased stems of the words that are not mere grammar."""
+    folded = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode() or text
+    return {word.lower()[:_STEM] for word in _WORD.findall(folded) if word.lower() not in _STOP_WORDS}
+
+
+def numbers(text: str) -> set[str]:
+    """Every number, without thousands separators: '20,000' and '20000' are the same."""
+    return {re.sub(r",(?=\d{3}\b)", "", number) for number in _NUMBER.findall(text)}
+
+
+def names(text: str) -> set[str]:
+    """Words with a capital in them, lower-cased; a capital that only opens the text counts when it is not alone in it."""
+    found = set()
+    for match in _NAME.finditer(text):
+        word = match.group()
+        opens_sentence = match.start() == 0 or text[: match.start()].rstrip()[-1:] in {".", "!", "?", ":"}
+        if opens_sentence and not re.search(r"[A-Z\d]", word[1:]):
+            continue
+        found.add(word.lower())
+    return found
+
+
+def is_negated(text: str) -> bool:
+    """Whether the text denies something."""
+    return bool(_NEGATION.search(text))
