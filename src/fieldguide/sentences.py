@@ -1,6 +1,7 @@
 """Cut text into sentences that keep their place: used for passages, for quotes, and for checking answers."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import sentencex
@@ -8,6 +9,7 @@ import sentencex
 _LANGUAGE = "en"
 # A list item or a table row is a unit of its own even where no full stop ends it.
 _LINE_START = re.compile(r"\n(?=[ \t]*(?:[-*+]|\d{1,3}[.)])[ \t]|[ \t]*\|)|\n[ \t]*\n")
+_CLOSING_MARKS = re.compile(r"[*_\"'”’)\]]+(?=\s|$)")
 _TABLE_RULE = re.compile(r"[\s|:\-]*")
 
 
@@ -31,11 +33,24 @@ def split_sentences(text: str) -> list[Span]:
             spans += _trimmed(block, position)
         else:
             start = position
-            for piece in sentencex.segment(_LANGUAGE, block):
+            for piece in _closed(sentencex.segment(_LANGUAGE, block)):
                 spans += _trimmed(piece, start)
                 start += len(piece)
         position = line_break.end() if line_break else end
     return spans
+
+
+def _closed(pieces: Iterable[str]) -> list[str]:
+    """Marks that close a sentence, such as the end of bold, go with it and not with the next one."""
+    closed: list[str] = []
+    for piece in pieces:
+        marks = _CLOSING_MARKS.match(piece)
+        if closed and marks:
+            closed[-1] += marks.group()
+            piece = piece[marks.end() :]
+        if piece:
+            closed.append(piece)
+    return closed
 
 
 def _trimmed(piece: str, start: int) -> list[Span]:

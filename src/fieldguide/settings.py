@@ -88,7 +88,7 @@ def _environment_name(field: str) -> str:
 def _read_file(path: Path) -> dict[str, Any]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # the latter is named by whoever writes there first
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path} cannot be read: {error}.", "Mend or remove the file.") from error
@@ -106,8 +106,10 @@ def _convert(name: str, value: Any, origin: str) -> Any:  # noqa: ANN401 - a set
             return Path(value).expanduser().absolute()
         if kind is bool and str(value).lower() in _TRUTH:
             return _TRUTH[str(value).lower()]
-        if kind in (int, float) and not isinstance(value, bool):
-            return kind(value)
+        if kind is int and isinstance(value, int | str) and not isinstance(value, bool):
+            return int(value)
+        if kind is float and not isinstance(value, bool):
+            return float(value)
         if kind is str and isinstance(value, str):
             return value
     except (TypeError, ValueError):
@@ -123,9 +125,15 @@ def _check_ranges(settings: Settings) -> None:
         "passages": (1, 20),
         "answer_tokens": (16, 2048),
         "temperature": (0.0, 2.0),
+        "seed": (0, 2**32 - 1),
         "port": (1, 65535),
     }
     for name, (low, high) in ranges.items():
         value = getattr(settings, name)
         if not low <= value <= high:
             raise SettingsError(f"{name} is {value}, but must be from {low} to {high}.")
+    if settings.answer_tokens > settings.context_length // 2:
+        raise SettingsError(
+            f"answer_tokens is {settings.answer_tokens}: more than half of context_length ({settings.context_length}).",
+            "Passages need room, too: set a shorter answer or a longer context.",
+        )

@@ -29,15 +29,36 @@ def numbers(text: str) -> set[str]:
 
 
 def names(text: str) -> set[str]:
-    """Words with a capital in them, lower-cased; a capital that only opens the text counts when it is not alone in it."""
+    """Words with a capital in them, folded; a capital that only opens a sentence may be any word and does not count."""
     found = set()
     for match in _NAME.finditer(text):
         word = match.group()
         opens_sentence = match.start() == 0 or text[: match.start()].rstrip()[-1:] in {".", "!", "?", ":"}
         if opens_sentence and not re.search(r"[A-Z\d]", word[1:]):
             continue
-        found.add(word.lower())
+        found.add(folded(word))
     return found
+
+
+def folded(word: str) -> str:
+    """A name as it is compared: lower-cased and without a plural's ending, so that 'GANs' and 'GAN' are the same."""
+    word = word.lower()
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+
+
+def opening_stem(text: str) -> set[str]:
+    """The stem of the word that opens a sentence, unless it is mere grammar: it may be a name, or any word."""
+    first = _WORD.search(text)
+    return content_words(first.group()) if first else set()
+
+
+def denied_stems(text: str) -> set[str]:
+    """Stems of the words that follow a denial closely: what the text says is not so."""
+    denied: set[str] = set()
+    for match in _NEGATION.finditer(text):
+        following = _WORD.findall(text[match.end() :])[:3]
+        denied |= content_words(" ".join(following))
+    return denied
 
 
 def is_negated(text: str) -> bool:

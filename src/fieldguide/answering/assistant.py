@@ -173,8 +173,13 @@ class Assistant:
         sentences, citations = self._support.check(text, included)
         for sentence in sentences:
             yield Checked(sentence, tuple(c for c in citations if c.marker in sentence.markers))
-        if all(sentence.verdict == "unsupported" for sentence in sentences) or prompts.REFUSAL_WORDS in text:
-            yield Withdrawn("No sentence of the draft is supported by the passages.")
+        reason = ""
+        if prompts.REFUSAL_WORDS in text:
+            reason = "The model itself found no answer in the passages."
+        elif all(sentence.verdict == "unsupported" for sentence in sentences):
+            reason = "No sentence of the draft is supported by the passages."
+        if reason:
+            yield Withdrawn(reason)
             yield Finished(_refusal(question, result, clock, tokens))
             return
         yield Finished(Answer(question, text, False, sentences, citations, result.hits, clock.timings(), tokens))

@@ -7,12 +7,19 @@ from dataclasses import dataclass
 from fieldguide.types import Turn
 from fieldguide.words import content_words
 
-_REFERS_BACK = re.compile(
-    r"\b(it|its|they|them|their|theirs|this|that|these|those|he|she|his|her|former|latter|ones?|there|same|other|else|more)\b",
+_PRONOUN = re.compile(r"\b(it|its|they|them|their|theirs|he|she|his|her|former|latter)\b", re.IGNORECASE)
+# "that" points back where it stands for a thing, not where it opens a clause ("a model that separates sounds").
+_POINTER = re.compile(
+    r"\b(this|that|these|those)\b(?=\s*[?.!]*$|\s+(?:is|are|was|were|do|does|did|work|works|mean|help|one|ones|"
+    r"model|models|family|approach|method|technique|system|idea|paper|guide)\b)|"
+    r"^\s*(?:is|are|was|were|do|does|did|can|could|will|would|has|have)\s+(?:this|that|these|those)\b|"
+    r"\bthe (?:other|others|first|second|third|last|same)(?: one| ones)?\s*[?.!]*$|\b(?:which|what) ones?\b|"
+    r"\b(?:tell me more|what else|anything else|any others?|more about)\s*[?.!]*$",
     re.IGNORECASE,
 )
-_CONTINUES = re.compile(r"^\s*(and|or|but|so|then|what about|how about|why|why not|when|where|who|how so)\b", re.IGNORECASE)
-_FEW_WORDS = 2
+_CONTINUES = re.compile(r"^\s*(and|or|but|so|then|what about|how about)\b", re.IGNORECASE)
+_BARE = re.compile(r"^\s*(why|how|when|where|who|which|what)(\s+(not|so|then|exactly))?\s*[?.!]*$", re.IGNORECASE)
+_CLAUSE_END = re.compile(r",|;|\b(?:and|but|or|because|if|when|so)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,12 @@ def standalone(question: str, history: Sequence[Turn]) -> Standalone:
 
 
 def depends_on_history(question: str) -> bool:
-    """Whether the question points back: by a pronoun, by its opening, or by saying too little to stand alone."""
-    few = len(content_words(question)) <= _FEW_WORDS
-    return bool(_REFERS_BACK.search(question)) or (few and bool(_CONTINUES.search(question)))
+    """Whether the question points back: by how it opens, by a word that stands for a thing, or by saying nothing else."""
+    if _CONTINUES.search(question) or _BARE.match(question) or _POINTER.search(question):
+        return True
+    pronoun = _PRONOUN.search(question)
+    if not pronoun:
+        return False
+    # "What is diffusion, and how does it work?" names its subject before it points to it.
+    clause_ends = [match.start() for match in _CLAUSE_END.finditer(question, 0, pronoun.start())]
+    return not (clause_ends and content_words(question[: clause_ends[-1]]))

@@ -12,7 +12,7 @@ import numpy as np
 from fieldguide.retrieval.embedder import Embedder
 from fieldguide.sentences import split_sentences
 from fieldguide.types import Chunk, Citation, FloatVector, Quote, Sentence, Verdict
-from fieldguide.words import content_words, is_negated, names, numbers
+from fieldguide.words import content_words, denied_stems, folded, is_negated, names, numbers, opening_stem
 
 SUPPORTED_FROM = 0.55  # likeness (0 to 1) from which a sentence counts as said by its source
 WEAK_FROM = 0.40
@@ -69,10 +69,16 @@ class SupportChecker:
                 evidence.append((score, source))
                 missing = missing - source.facts
         quotes = [_quote(source, score) for score, source in evidence]
-        turned = is_negated(sentence) and not any(is_negated(source.quote) for _, source in evidence)
-        if missing & numbers(sentence):
+        said = set().union(*(source.words for _, source in evidence))
+        unknown_opening = opening_stem(sentence) - said
+        if is_negated(sentence):
+            turned = not any(is_negated(source.quote) for _, source in evidence)
+        else:
+            turned = bool(denied_stems(best.quote) & content_words(sentence))
+        # A number that its source does not give, or a name that no passage knows, was made up.
+        if missing & numbers(sentence) or missing - set().union(*(source.facts for source in sources)):
             return "unsupported", []
-        if likeness >= SUPPORTED_FROM and not missing and not turned:
+        if likeness >= SUPPORTED_FROM and not (missing or unknown_opening or turned):
             return "supported", quotes
         return "weak", quotes
 
@@ -120,7 +126,7 @@ def _facts(text: str) -> set[str]:
 
 def _lowered(text: str) -> set[str]:
     """Every word as it might be named: an answer may write a name with a capital where the source does not."""
-    return {word.strip(".,;:()[]|*`'\"").lower() for word in text.split()}
+    return {folded(word.strip(".,;:()[]|*`'\"")) for word in text.split()}
 
 
 def _overlap(words: set[str], source: _Source) -> float:

@@ -17,6 +17,7 @@ from fieldguide.sentences import split_sentences
 from fieldguide.types import Chunk, Document
 
 CHUNKER_VERSION = 1
+_LONGEST_HEADER = 400  # characters of a table's header row that are repeated in each of its passages
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
 CountTokens = Callable[[str], int]
 
@@ -38,11 +39,14 @@ class _Section:
 
 
 def chunk_document(document: Document, count_tokens: CountTokens, max_tokens: int) -> list[Chunk]:
-    """The passages of a document in reading order; none has more than `max_tokens` tokens of the embedder's."""
+    """The passages of a document in reading order.
+
+    A passage with its title and headings has at most `max_tokens` tokens of the embedder's, unless the headings alone
+    take more than two thirds of them: the text then keeps a third, and the embedder cuts the end off.
+    """
     chunks: list[Chunk] = []
     for section in _sections(document):
         heading = Chunk("", document.name, document.title, section.heading_path, "", 0, 0)
-        # A heading path that leaves no room is cut off by the embedder, not by us.
         room = max(max_tokens - count_tokens(heading.embedded_text), max_tokens // 3)
         for start, end, text in _pack(document.text, section.units, count_tokens, room):
             chunk = replace(heading, text=text, start=start, end=end)
@@ -119,8 +123,9 @@ def _sections(document: Document) -> Iterator[_Section]:
     offset = body_start(document.text)
     body = document.text[offset:]
     line_starts = [0]
-    for line in body.splitlines(keepends=True):
-        line_starts.append(line_starts[-1] + len(line))
+    for line in body.split("\n"):  # as the Markdown parser counts: other line separators are text to it
+        line_starts.append(line_starts[-1] + len(line) + 1)
+    line_starts[-1] = len(body)
     tokens = [token for token in _MARKDOWN.parse(body) if token.map]
     titles = [i for i, token in enumerate(tokens) if token.type == "heading_open" and token.tag == "h1"]
     title_is_only_h1 = len(titles) == 1
@@ -167,15 +172,21 @@ def _units(token: Token, text: str) -> list[_Unit]:
 
 def _lines(text: str) -> list[_Unit]:
     units, start = [], 0
-    for line in text.splitlines(keepends=True):
+    for line in text.split("\n"):
         if line.strip():
-            units.append(_Unit(start, start + len(line.rstrip("\n"))))
-        start += len(line)
+            units.append(_Unit(start, start + len(line)))
+        start += len(line) + 1
     return units
 
 
 def _table_rows(text: str) -> list[_Unit]:
-    rows = _lines(text)
-    header = text[rows[0].start : rows[1].end]
-    heading_rows = _Unit(rows[0].start, rows[1].end, header, is_header=True)
-    return [heading_rows, *(replace(row, header=header) for row in rows[2:])]
+    names, rule, *rows = _lines(text)
+    header_row = text[names.start : names.end]
+    columns = max(header_row.count("|") - 1, 1)
+    if len(header_row) > _LONGEST_HEADER:
+        return [names, *rows]  # no room to repeat it: the rows have to speak for themselves
+    header = f"{header_row}\n|{'---|' * columns}"
+    if rule.end - rule.start > 2 * len(f"|{'---|' * columns}"):
+        # A rule of many dashes would eat the embedder's tokens: the short form stands in for it everywhere.
+        return [replace(row, header=header) for row in rows]
+    return [_Unit(names.start, rule.end, header, is_header=True), *(replace(row, header=header) for row in rows)]

@@ -25,7 +25,7 @@ def read_document(path: Path) -> Document:
         raise DocumentError(f"{path} is not UTF-8 text (byte {error.start}).", "Save it as UTF-8.") from error
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     front = _front_matter(text)
-    heading = _FIRST_HEADING.search(text)
+    heading = _FIRST_HEADING.search(text, body_start(text))
     title = str(front.get("title") or (heading.group(1) if heading else path.stem.replace("-", " ").capitalize()))
     return Document(path.name, title, str(front.get("summary") or ""), text, hashlib.sha256(raw).hexdigest())
 

@@ -69,7 +69,8 @@ class SentenceTransformerEmbedder:
         self._folder = folder
         tokenizer: Any = self._model.tokenizer
         self._special_ids = np.array(tokenizer.all_special_ids)
-        self._tokenizer = tokenizer.backend_tokenizer
+        # A copy: the model's own is set to cut at each use, and counting must not be cut.
+        self._tokenizer = type(tokenizer.backend_tokenizer).from_str(tokenizer.backend_tokenizer.to_str())
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
 

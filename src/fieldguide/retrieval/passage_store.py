@@ -30,6 +30,7 @@ CREATE VIRTUAL TABLE keywords USING fts5 (
 """
 _COLUMNS = "id, document, title, heading_path, text, start, end"
 _WORD = re.compile(r"\w+")
+_IDS_AT_ONCE = 900  # SQLite bounds the values of one statement
 _SECTION_WEIGHT = 1.5  # a question word in the heading says more than one in the text
 
 
@@ -98,8 +99,11 @@ class PassageStore:
         self._db.close()
 
     def _rows_by_id(self, columns: str, ids: Sequence[str]) -> list[tuple[Any, ...]]:
-        marks = ",".join("?" * len(ids))
-        return self._rows(f"SELECT {columns} FROM passages WHERE id IN ({marks})", tuple(ids))
+        rows: list[tuple[Any, ...]] = []
+        for start in range(0, len(ids), _IDS_AT_ONCE):
+            some = tuple(ids[start : start + _IDS_AT_ONCE])
+            rows += self._rows(f"SELECT {columns} FROM passages WHERE id IN ({','.join('?' * len(some))})", some)
+        return rows
 
     def _rows(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         try:

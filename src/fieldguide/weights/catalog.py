@@ -71,7 +71,11 @@ class Weights:
 
     def is_present(self, models_dir: Path) -> bool:
         """Whether every file is there in full size. Hashes were checked before the files got their names."""
-        return all(_has_size(self.file_path(models_dir, file), file.size) for file in self.files)
+        return not self.missing_files(models_dir)
+
+    def missing_files(self, models_dir: Path) -> list[WeightsFile]:
+        """The files that are not there, or not in full size."""
+        return [file for file in self.files if not _has_size(self.file_path(models_dir, file), file.size)]
 
 
 @dataclass(frozen=True, slots=True)

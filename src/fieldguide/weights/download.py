@@ -99,7 +99,7 @@ def _fetch(
     source: Source, weights: Weights, models_dir: Path, workspace: Path, hub_access: Hub, report: Report
 ) -> Iterator[tuple[WeightsFile, Path]]:
     """Yield each missing file as soon as it is fetched, still under its temporary name."""
-    missing = [file for file in weights.files if not weights.file_path(models_dir, file).is_file()]
+    missing = weights.missing_files(models_dir)
 
     advance = _Meter(f"Fetching {weights.name} from {_name(source)}", weights.size, report)
     if isinstance(source, HuggingFaceSource):

@@ -1,0 +1,43 @@
+"""`fieldguide chat`: serve the page on this machine and open it."""
+
+import socket
+import sys
+import threading
+import webbrowser
+from pathlib import Path
+
+from fieldguide.errors import SettingsError
+from fieldguide.settings import resolve_settings
+
+
+def chat(*, port: int | None = None, browser: bool = True, model: str | None = None, data_dir: Path | None = None) -> None:
+    """Serve until Ctrl-C. The page is there at once; weights, index and model follow in the background."""
+    settings = resolve_settings({"port": port, "model": model, "data_dir": data_dir})
+    _require_free_port(settings.host, settings.port)
+    sys.stderr.write("Starting the page ...\n")
+    from fieldguide.assembly import Fieldguide
+    from fieldguide.interfaces.web.app import create_app, launch
+
+    fieldguide = Fieldguide(settings)
+    url = launch(create_app(fieldguide), settings.host, settings.port)
+    sys.stderr.write(f"Fieldguide is at {url} (Ctrl-C ends it).\n")
+    fieldguide.start()
+    if browser:
+        webbrowser.open(url)
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        sys.stderr.write("\nGood-bye.\n")
+
+
+def _require_free_port(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        # As servers do: a port in its cooling-off time after a restart is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SettingsError(
+                f"Port {port} on {host} cannot be used: {error.strerror}.",
+                f"Choose another one: fieldguide chat --port {port + 1}",
+            ) from error

@@ -1,0 +1,58 @@
+"""A real Chromium for the tests, kept from calling anyone itself."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+_MAC = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+_QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+def executable() -> str:
+    """The browser on this machine; a test that needs it fails when there is none, never skips."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    if Path(_MAC).exists():
+        return _MAC
+    return pytest.fail("no Chromium on this machine; see tests/install_browser.sh")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium without a profile."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable(), args=[*_QUIET, "--no-first-run", "--disable-quic"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(browser: Browser, url: str, **options) -> Iterator[tuple[Page, list[str], list[str]]]:
+    """A page at this address, with the requests that would have left the machine and the errors it reported."""
+    context = browser.new_context(**options)
+    page = context.new_page()
+    outside: list[str] = []
+    errors: list[str] = []
+    page.on("request", lambda r: None if r.url.startswith(("http://127.0.0.1", "data:", "blob:")) else outside.append(r.url))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(url)
+    page.wait_for_selector("#question textarea")
+    yield page, outside, errors
+    context.close()
+
+
+def ask(page: Page, question: str) -> None:
+    """Type a question and send it with Enter."""
+    page.fill("#question textarea", question)
+    page.press("#question textarea", "Enter")
+
+
+def answers(page: Page) -> list[str]:
+    """The texts of the assistant's messages."""
+    return [element.inner_text() for element in page.query_selector_all("#conversation .bot.message")]

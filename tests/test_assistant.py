@@ -1,0 +1,214 @@
+"""The event stream, over the toy corpus in a real index, with a scripted model."""
+
+import threading
+
+import pytest
+
+from fakes import ScriptedModel
+from fieldguide.answering.abstain import REFUSAL
+from fieldguide.answering.assistant import MAX_QUESTION_CHARACTERS, AnswerOptions
+from fieldguide.errors import GenerationError
+from fieldguide.events import (
+    Failed,
+    Finished,
+    Gated,
+    Prompted,
+    Queued,
+    Quoted,
+    Retrieved,
+    Rewritten,
+    Token,
+    Withdrawn,
+    as_object,
+)
+from fieldguide.generation.model import Cancellation
+from fieldguide.types import Turn
+
+GOOD = "The queen lays up to 2,000 eggs a day."
+QUESTION = "How many eggs does the queen lay?"
+
+
+def kinds(events) -> list[str]:
+    names: list[str] = []
+    for event in events:
+        name = type(event).__name__
+        if not names or names[-1] != name:
+            names.append(name)
+    return names
+
+
+def one(events, kind):
+    (event,) = [event for event in events if isinstance(event, kind)]
+    return event
+
+
+def test_the_events_of_an_answer_come_in_order(assistant_with):
+    events = list(assistant_with(ScriptedModel([GOOD])).answer(QUESTION))
+    assert kinds(events) == [
+        "Rewritten", "Retrieved", "Quoted", "Prompted", "Reading", "Gated", "Token", "Checked", "Finished",
+    ]  # fmt: skip
+
+
+def test_an_answer_carries_its_citation_and_what_was_retrieved(assistant_with):
+    answer = list(assistant_with(ScriptedModel([GOOD])).answer(QUESTION))[-1].answer
+    assert answer.text == GOOD
+    assert not answer.abstained
+    assert [s.verdict for s in answer.sentences] == ["supported"]
+    assert answer.citations[0].quote == "The queen lays up to 2,000 eggs a day."
+    assert answer.citations[0].document == "bees.md"
+    assert len(answer.retrieved) >= 5
+    assert [hit.rank for hit in answer.retrieved] == list(range(1, len(answer.retrieved) + 1))
+
+
+def test_the_json_object_has_exactly_the_promised_keys(assistant_with):
+    content = list(assistant_with(ScriptedModel([GOOD])).answer(QUESTION))[-1].answer.as_object()
+    assert list(content) == ["question", "answer", "abstained", "sentences", "citations", "retrieved", "timings", "tokens"]
+    assert list(content["sentences"][0]) == ["text", "verdict", "markers"]
+    assert list(content["citations"][0]) == ["marker", "document", "section", "quote", "passage"]
+    assert list(content["retrieved"][0]) == ["rank", "document", "section", "text", "score"]
+    assert list(content["timings"]) == ["rewrite_s", "retrieve_s", "first_token_s", "total_s"]
+    assert list(content["tokens"]) == ["prompt", "reused", "generated"]
+    assert content["citations"][0]["quote"] in content["citations"][0]["passage"]
+
+
+def test_a_cited_passage_is_the_text_that_the_model_was_given(assistant_with):
+    events = list(assistant_with(ScriptedModel([GOOD])).answer(QUESTION))
+    given = [part.text.strip() for part in one(events, Prompted).parts if part.kind == "passage"]
+    assert events[-1].answer.citations[0].passage in given
+
+
+def test_a_question_that_the_passages_do_not_touch_is_refused_without_a_word_from_the_model(assistant_with):
+    events = list(assistant_with(ScriptedModel([GOOD])).answer("Xylophone zebra?"))
+    answer = events[-1].answer
+    assert not one(events, Gated).answerable
+    assert not any(isinstance(event, Token) for event in events)
+    assert (answer.text, answer.abstained, answer.citations, answer.sentences) == (REFUSAL, True, (), ())
+    assert answer.timings.first_token_s is None
+    assert len(answer.retrieved) >= 5
+
+
+def test_a_draft_without_support_is_withdrawn_and_refused(assistant_with):
+    events = list(assistant_with(ScriptedModel(["Pancakes cost 9 dollars."])).answer(QUESTION))
+    assert kinds(events)[-3:] == ["Checked", "Withdrawn", "Finished"]
+    assert one(events, Withdrawn).reason
+    assert events[-1].answer.text == REFUSAL
+    assert events[-1].answer.citations == ()
+
+
+def test_a_model_that_writes_the_refusal_itself_is_taken_at_its_word(assistant_with):
+    answer = list(assistant_with(ScriptedModel(["It is NOT FOUND in the passages about the queen."])).answer(QUESTION))[
+        -1
+    ].answer
+    assert answer.abstained
+
+
+def test_a_follow_up_is_searched_with_its_subject_but_earlier_answers_stay_out_of_the_prompt(assistant_with):
+    model = ScriptedModel(["It is 37 metres tall."])
+    history = [Turn("user", "Who built the Quillon lighthouse?"), Turn("assistant", "SECRET earlier answer")]
+    events = list(assistant_with(model).answer("How tall is it?", history))
+    assert one(events, Rewritten).changed
+    assert one(events, Retrieved).result.hits[0].chunk.document == "lighthouses.md"
+    assert not any("SECRET" in part.text for part in model.prompts[0])
+    assert events[-1].answer.citations[0].document == "lighthouses.md"
+
+
+def test_quotes_that_look_like_the_answer_come_before_the_model_reads(assistant_with):
+    events = list(assistant_with(ScriptedModel([GOOD])).answer("How many eggs a day does the queen lay?"))
+    assert one(events, Quoted).quotes[0].text == GOOD
+
+
+@pytest.mark.parametrize("question", ["", "   \n\t ", "\0"])
+def test_an_empty_question_fails_with_a_remedy(assistant_with, question):
+    (event,) = list(assistant_with(ScriptedModel()).answer(question))
+    assert isinstance(event, Failed)
+    assert (event.message, event.reason) == ("The question is empty.", "question")
+    assert event.remedy
+
+
+def test_a_question_of_100_000_characters_fails_in_one_short_line(assistant_with):
+    (event,) = list(assistant_with(ScriptedModel()).answer("why " * 25_000))
+    assert isinstance(event, Failed)
+    assert f"{MAX_QUESTION_CHARACTERS:,}" in event.message
+    assert len(event.message) < 200
+
+
+def test_a_question_too_long_for_the_context_fails(assistant_with):
+    events = list(assistant_with(ScriptedModel(context_length=600)).answer("bees " * 300))
+    assert isinstance(events[-1], Failed)
+
+
+def test_passages_that_do_not_fit_are_named_as_left_out(assistant_with):
+    model = ScriptedModel([GOOD], context_length=480)
+    prompted = one(list(assistant_with(model).answer(QUESTION, options=AnswerOptions(passages=8))), Prompted)
+    assert prompted.left_out
+    assert "480 tokens" in prompted.left_out_reason
+
+
+def test_a_cancelled_answer_ends_in_a_failure_that_says_so(assistant_with):
+    cancellation = Cancellation()
+    stream = assistant_with(ScriptedModel([GOOD])).answer(QUESTION, cancellation=cancellation)
+    events = []
+    for event in stream:
+        events.append(event)
+        if isinstance(event, Token):
+            cancellation.cancel()
+    assert isinstance(events[-1], Failed)
+    assert events[-1].reason == "cancelled"
+    assert len([event for event in events if isinstance(event, Token)]) == 1
+
+
+class _BrokenModel(ScriptedModel):
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+
+    def write(self, options, cancellation):
+        raise self._error
+        yield
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (GenerationError("The model broke.", "Restart."), "The model broke."),
+        (ZeroDivisionError("by zero"), "ZeroDivisionError"),
+    ],
+)
+def test_whatever_breaks_the_stream_ends_with_one_failure(assistant_with, error, shown):
+    events = list(assistant_with(_BrokenModel(error)).answer(QUESTION))
+    assert [isinstance(event, Failed | Finished) for event in events].count(True) == 1
+    assert isinstance(events[-1], Failed)
+    assert shown in events[-1].message
+
+
+def test_the_next_question_is_answered_after_a_failure_and_after_a_stream_that_nobody_read_to_its_end(assistant_with):
+    model = ScriptedModel([GOOD, GOOD])
+    assistant = assistant_with(model)
+    left_behind = assistant.answer(QUESTION)
+    next(left_behind)
+    left_behind.close()
+    list(assistant.answer(""))
+    assert isinstance(list(assistant.answer(QUESTION))[-1], Finished)
+
+
+def test_a_second_question_waits_in_line_and_is_told_its_place(assistant_with):
+    assistant = assistant_with(ScriptedModel([GOOD, GOOD]))
+    first = assistant.answer(QUESTION)
+    next(first)
+    second: list = []
+    thread = threading.Thread(target=lambda: second.extend(assistant.answer(QUESTION)))
+    thread.start()
+    while not second:
+        thread.join(0.01)
+    assert second[0] == Queued(1)
+    list(first)
+    thread.join(10)
+    assert isinstance(second[-1], Finished)
+
+
+def test_every_event_is_a_json_object(assistant_with):
+    import json
+
+    for event in assistant_with(ScriptedModel([GOOD])).answer(QUESTION):
+        content = json.loads(json.dumps(as_object(event)))
+        assert content["event"] == type(event).__name__

@@ -1,0 +1,177 @@
+"""The page in a real browser, over the toy corpus with a scripted model."""
+
+import socket
+import time
+
+import pytest
+
+from browser import answers, ask, chromium, opened
+from fakes import ScriptedModel
+from fieldguide.answering.abstain import REFUSAL
+from fieldguide.interfaces.web.app import EXAMPLES, create_app, launch
+
+pytestmark = pytest.mark.browser
+
+GOOD = "The queen lays up to 2,000 eggs a day."
+QUESTION = "How many eggs does the queen lay?"
+
+
+class SlowModel(ScriptedModel):
+    """Takes its time with every word, until it is stopped."""
+
+    def write(self, options, cancellation):
+        for token in super().write(options, cancellation):
+            time.sleep(0.25)
+            yield token
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def serve(fieldguide_with):
+    """Serve a page around a model and give its address."""
+    pages = []
+
+    def serve(model) -> str:
+        fieldguide = fieldguide_with(model)
+        page = create_app(fieldguide)
+        pages.append(page)
+        url = launch(page, "127.0.0.1", free_port())
+        fieldguide.start()
+        return url
+
+    yield serve
+    for page in pages:
+        page.close()
+
+
+def finished(page) -> None:
+    page.wait_for_function("document.querySelector('#status').innerText.includes('done after')", timeout=30_000)
+
+
+def test_a_question_is_answered_with_a_marker_and_its_source(browser, serve):
+    with opened(browser, serve(ScriptedModel([GOOD]))) as (page, outside, errors):
+        ask(page, QUESTION)
+        finished(page)
+        assert answers(page) == [f"{GOOD} [1]"]
+        cited = page.inner_text("#source-1")
+        assert "bees.md" in cited
+        assert GOOD in cited
+        assert outside == []
+        assert errors == []
+
+
+def test_the_page_is_there_before_the_model_is(browser, fieldguide_with):
+    fieldguide = fieldguide_with(ScriptedModel([GOOD]))
+    load, arrived = fieldguide._load_model, []
+
+    def late():
+        while not arrived:
+            time.sleep(0.05)
+        return load()
+
+    fieldguide._load_model = late
+    app = create_app(fieldguide)
+    url = launch(app, "127.0.0.1", free_port())
+    fieldguide.start()
+    with opened(browser, url) as (page, _, _):
+        ask(page, QUESTION)
+        page.wait_for_selector("#stop", state="visible")
+        assert answers(page) == []
+        arrived.append(True)
+        finished(page)
+        assert answers(page) == [f"{GOOD} [1]"]
+        page.wait_for_function("document.querySelector('#engine').innerText.includes('Ready')")
+    app.close()
+
+
+def test_stop_stops_and_the_page_works_on(browser, serve):
+    with opened(browser, serve(SlowModel(["word " * 100, GOOD]))) as (page, _, _):
+        ask(page, QUESTION)
+        page.wait_for_function("document.querySelector('#conversation').innerText.includes('word')")
+        page.click("#stop")
+        page.wait_for_function("document.querySelector('#status').innerText.includes('Stopped')", timeout=3000)
+        assert answers(page)[0].count("word") < 50
+        ask(page, QUESTION)
+        finished(page)
+        assert answers(page)[-1] == f"{GOOD} [1]"
+
+
+def test_a_refusal_shows_the_closest_passages(browser, serve):
+    with opened(browser, serve(ScriptedModel([GOOD]))) as (page, _, _):
+        ask(page, "Xylophone zebra?")
+        page.wait_for_function("document.querySelector('#status').innerText.includes('Not in the guides')")
+        assert answers(page) == [REFUSAL]
+        assert "Closest passages" in page.inner_text("#sources")
+
+
+def test_an_empty_question_gets_a_message(browser, serve):
+    with opened(browser, serve(ScriptedModel([GOOD]))) as (page, _, _):
+        page.click("#send")
+        page.wait_for_function("document.querySelector('#status').innerText.includes('The question is empty')")
+
+
+def test_a_follow_up_uses_the_conversation(browser, serve):
+    replies = ["The Quillon lighthouse was built by Marta Jevons in 1911.", "It is 37 metres tall."]
+    with opened(browser, serve(ScriptedModel(replies))) as (page, _, _):
+        ask(page, "Who built the Quillon lighthouse?")
+        finished(page)
+        ask(page, "How tall is it?")
+        page.wait_for_function("document.querySelectorAll('#conversation .bot.message').length == 2")
+        finished(page)
+        assert answers(page)[1] == "It is 37 metres tall. [1]"
+        assert "lighthouses.md" in page.inner_text("#source-1")
+
+
+def test_an_example_question_is_asked_by_a_click(browser, serve):
+    with opened(browser, serve(ScriptedModel([GOOD]))) as (page, _, _):
+        page.get_by_text(EXAMPLES[0]).click()
+        page.wait_for_function("document.querySelectorAll('#conversation .user.message').length == 1")
+        assert page.inner_text("#conversation .user.message") == EXAMPLES[0]
+
+
+def test_model_text_and_questions_are_shown_as_text(browser, serve):
+    evil = '<img src="http://192.0.2.1/x.png" onerror="document.title=1"> ![x](http://192.0.2.1/y.png)'
+    with opened(browser, serve(ScriptedModel([f"{GOOD} {evil}"]))) as (page, outside, _):
+        ask(page, f"{QUESTION} <script>document.title='hacked'</script>")
+        finished(page)
+        assert "onerror" in answers(page)[0]
+        assert page.title() == "Fieldguide"
+        assert outside == []
+
+
+def test_a_new_conversation_is_empty(browser, serve):
+    with opened(browser, serve(ScriptedModel([GOOD]))) as (page, _, _):
+        ask(page, QUESTION)
+        finished(page)
+        page.click("#clear")
+        page.wait_for_function("document.querySelectorAll('#conversation .message').length == 0")
+        assert "Sources appear here" in page.inner_text("#sources")
+
+
+def test_the_browser_is_told_to_load_nothing_from_elsewhere(browser, serve):
+    with opened(browser, serve(ScriptedModel([GOOD]))) as (page, _, _):
+        answer = page.request.get(page.url)
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
+        reached = page.evaluate("fetch('http://192.0.2.1/').then(() => 'reached', () => 'refused')")
+        assert reached == "refused"
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_wider_than_the_window(browser, serve, width, scheme):
+    options = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}
+    with opened(browser, serve(ScriptedModel([GOOD])), **options) as (page, _, _):
+        ask(page, QUESTION)
+        finished(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -1,0 +1,87 @@
+"""A handful of questions on the default weights and the shipped guides: the machinery as users get it."""
+
+import time
+
+import pytest
+
+from browser import answers, ask, chromium, opened
+from fieldguide.answering.abstain import REFUSAL
+from fieldguide.assembly import Fieldguide
+from fieldguide.events import Finished, Token
+from fieldguide.generation.model import Cancellation
+from fieldguide.interfaces.web.app import create_app, launch
+from fieldguide.settings import resolve_settings
+from fieldguide.types import Turn
+from test_page import finished, free_port
+
+pytestmark = pytest.mark.weights
+
+
+@pytest.fixture(scope="module")
+def fieldguide(tmp_path_factory, default_model_path, embedder_folder):
+    made = Fieldguide(resolve_settings({"data_dir": tmp_path_factory.mktemp("data")}, {}))
+    for _ in made.loading():
+        pass
+    yield made
+    made.close()
+
+
+def answer_to(fieldguide, question, history=()):
+    last = list(fieldguide.answer(question, history))[-1]
+    assert isinstance(last, Finished), last
+    return last.answer
+
+
+@pytest.mark.parametrize(
+    ("question", "expected", "document"),
+    [
+        ("Who introduced GANs, and when?", ["Goodfellow", "2014"], "generative-model-families.md"),
+        ("How many hours of audio was Whisper trained on?", ["680"], "multimodal-atlas.md"),
+        ("How many experts does Mixtral have?", ["8"], "beyond-llms-field-guide.md"),
+    ],
+)
+def test_a_fact_of_the_guides_is_answered_with_a_citation_that_holds_it(fieldguide, question, expected, document):
+    answer = answer_to(fieldguide, question)
+    assert all(fact in answer.text for fact in expected), answer.text
+    assert document in {citation.document for citation in answer.citations}
+    assert any(all(fact in citation.passage for fact in expected) for citation in answer.citations)
+
+
+@pytest.mark.parametrize("question", ["What is the best recipe for pancakes?", "Who won the 2018 World Cup?"])
+def test_what_the_guides_do_not_say_is_refused(fieldguide, question):
+    answer = answer_to(fieldguide, question)
+    assert (answer.text, answer.abstained) == (REFUSAL, True)
+
+
+def test_a_follow_up_finds_its_subject(fieldguide):
+    history = [Turn("user", "What is Whisper?"), Turn("assistant", "Whisper is a speech-to-text model.")]
+    answer = answer_to(fieldguide, "How many hours of audio was it trained on?", history)
+    assert "680" in answer.text
+
+
+def test_stop_ends_the_computation_within_a_moment(fieldguide):
+    cancellation = Cancellation()
+    stream = fieldguide.answer("What is the difference between DETR and YOLO?", cancellation=cancellation)
+    for event in stream:
+        if isinstance(event, Token):
+            break
+    cancellation.cancel()
+    began = time.process_time()
+    list(stream)
+    assert time.process_time() - began < 1.0  # processor seconds: what was still computed, however busy the machine is
+
+
+@pytest.mark.browser
+def test_the_page_answers_from_the_guides(fieldguide):
+    app = create_app(fieldguide)
+    url = launch(app, "127.0.0.1", free_port())
+    with chromium() as browser, opened(browser, url) as (page, outside, errors):
+        ask(page, "Who introduced GANs, and when?")
+        page.wait_for_function("document.querySelector('#status').innerText.includes('Reading')", timeout=60_000)
+        page.wait_for_function("document.querySelector('#status').innerText.includes('done after')", timeout=120_000)
+        finished(page)
+        assert "Goodfellow" in answers(page)[0]
+        assert "2014" in answers(page)[0]
+        assert "generative-model-families.md" in page.inner_text("#source-1")
+        assert (outside, errors) == ([], [])
+    app.close()

@@ -1,0 +1,107 @@
+import pytest
+
+from fieldguide.answering.support import SupportChecker
+from fieldguide.types import Chunk
+
+HIVE = Chunk(
+    "hive",
+    "bees.md",
+    "Bees",
+    ("Hives",),
+    "A hive holds 20,000 to 60,000 bees in summer. The queen lays up to 2,000 eggs a day.",
+    0,
+    0,
+)
+TOWER = Chunk(
+    "tower",
+    "lighthouses.md",
+    "Lighthouses",
+    ("Quillon",),
+    "The Quillon lighthouse was built by Marta Jevons in 1911. It is 37 metres tall.",
+    0,
+    0,
+)
+CHUNKS = [HIVE, TOWER]
+
+
+@pytest.fixture
+def checker(embedder):
+    return SupportChecker(embedder)
+
+
+def only(checker, answer):
+    sentences, citations = checker.check(answer, CHUNKS)
+    assert len(sentences) == 1
+    return sentences[0], citations
+
+
+def test_a_sentence_that_its_source_says_is_supported_with_the_exact_quote(checker):
+    sentence, citations = only(checker, "The queen lays up to 2000 eggs a day.")
+    assert sentence.verdict == "supported"
+    assert sentence.markers == (1,)
+    assert citations[0].quote == "The queen lays up to 2,000 eggs a day."
+    assert citations[0].quote in citations[0].passage
+    assert (citations[0].document, citations[0].section) == ("bees.md", "Hives")
+
+
+def test_a_changed_number_is_unsupported(checker):
+    sentence, citations = only(checker, "The queen lays up to 3,000 eggs a day.")
+    assert sentence.verdict == "unsupported"
+    assert citations == ()
+
+
+def test_a_changed_name_is_not_supported(checker):
+    sentence, _ = only(checker, "The Quillon lighthouse was built by Otto Lilienthal in 1911.")
+    assert sentence.verdict != "supported"
+
+
+def test_a_denial_of_what_the_source_says_is_not_supported(checker):
+    sentence, _ = only(checker, "The queen never lays up to 2,000 eggs a day.")
+    assert sentence.verdict != "supported"
+
+
+def test_a_sentence_from_nowhere_is_unsupported(checker):
+    sentence, citations = only(checker, "Pancakes need flour and milk.")
+    assert (sentence.verdict, citations) == ("unsupported", ())
+
+
+def test_a_sentence_made_of_two_source_sentences_cites_both(checker):
+    sentence, citations = only(checker, "Marta Jevons built the Quillon lighthouse in 1911, 37 metres tall.")
+    assert sentence.verdict == "supported"
+    assert [citation.quote for citation in citations] == [
+        "The Quillon lighthouse was built by Marta Jevons in 1911.",
+        "It is 37 metres tall.",
+    ]
+
+
+def test_the_same_quote_keeps_its_marker(checker):
+    answer = "The queen lays up to 2,000 eggs a day. Up to 2,000 eggs a day the queen lays."
+    sentences, citations = checker.check(answer, CHUNKS)
+    assert [sentence.markers for sentence in sentences] == [(1,), (1,)]
+    assert len(citations) == 1
+
+
+def test_markers_never_point_outside_the_citations(checker):
+    answer = "A hive holds 20,000 bees. Marta Jevons built the Quillon lighthouse. Pancakes are round."
+    sentences, citations = checker.check(answer, CHUNKS)
+    known = {citation.marker for citation in citations}
+    assert known == set(range(1, len(citations) + 1))
+    assert all(set(sentence.markers) <= known for sentence in sentences)
+
+
+def test_likely_quotes_stand_where_they_say(checker):
+    quotes = checker.likely_quotes("Who built the Quillon lighthouse?", CHUNKS)
+    assert quotes[0].text == "The Quillon lighthouse was built by Marta Jevons in 1911."
+    assert all(quote.chunk.passage[quote.start : quote.end] == quote.text for quote in quotes)
+
+
+def test_without_passages_nothing_is_supported(checker):
+    sentences, citations = checker.check("Bees live in hives.", [])
+    assert (sentences[0].verdict, citations) == ("unsupported", ())
+
+
+def test_sentences_seen_before_are_not_embedded_again(checker, embedder):
+    checker.check("A hive holds bees.", CHUNKS)
+    seen = len(embedder.embedded)
+    checker.check("A hive holds bees.", CHUNKS)
+    assert len(embedder.embedded) == seen
