@@ -1,5 +1,7 @@
 """Passages keep their place, stay inside their section and within the limit, and lose nothing."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ def sections(text: str, limit: int = 200) -> list[tuple[str, str]]:
     return [(chunk.section, chunk.text) for chunk in chunks(text, limit)]
 
 
-# Documents of every kind of block. Lines that stand in the body start with '~' (a word) and headings with '#'.
+# Documents of every kind of block. Their words start with '~', so that none makes a heading or a list by chance.
 _WORDS = st.sampled_from("bees hives. live in, a queen 3.5 e.g. She (many) `code` **bold** end! 20,000 # x".split())
 _SENTENCES = st.lists(_WORDS, min_size=1, max_size=30).map(lambda words: "~ " + " ".join(words))
 _LINES = st.lists(_SENTENCES, min_size=1, max_size=5)
@@ -39,7 +41,7 @@ _BLOCKS = st.one_of(
 )
 TEXTS = st.lists(_BLOCKS, max_size=8).map("\n\n".join)
 LIMIT = 60
-examples = settings(derandomize=True, max_examples=100, deadline=None)
+examples = settings(derandomize=True, max_examples=60, deadline=None)
 
 
 @given(TEXTS)
@@ -59,28 +61,18 @@ def test_no_passage_with_its_headings_is_over_the_limit(text):
 
 @given(TEXTS)
 @examples
-def test_everything_but_headings_is_in_a_passage(text):
+def test_headings_and_nothing_else_are_left_out(text):
     covered = {place for chunk in chunks(text, LIMIT) for place in range(chunk.start, chunk.end)}
-    start = 0
-    for line in text.split("\n"):
-        if not line.startswith("#") or line == "# a comment":
-            left_out = [line[i] for i in range(len(line)) if start + i not in covered]
-            assert "".join(left_out).strip() == ""
-        start += len(line) + 1
+    left_out = "".join("\n" if letter == "\n" else letter * (place not in covered) for place, letter in enumerate(text))
+    headings = [line for line in text.split("\n") if line.startswith("#") and line != "# a comment"]
+    assert [line.strip() for line in left_out.split("\n") if line.strip()] == headings
 
 
 @given(TEXTS)
 @examples
 def test_passages_come_in_order_and_do_not_overlap(text):
     found = chunks(text, LIMIT)
-    assert all(before.end <= after.start for before, after in zip(found, found[1:], strict=False))
-
-
-@given(TEXTS)
-@examples
-def test_no_passage_contains_a_heading(text):
-    for chunk in chunks(text, LIMIT):
-        assert not [line for line in chunk.text.split("\n") if line.startswith("#") and line != "# a comment"]
+    assert all(before.end <= after.start for before, after in pairwise(found))
 
 
 @given(TEXTS)
@@ -131,7 +123,7 @@ def test_front_matter_is_in_no_passage_and_offsets_count_from_the_top_of_the_fil
     ["```sh\n# no heading\n## none\n```", "~~~\n# no heading\n~~~", "    # indented code", "<div>\n# no heading\n</div>"],
 )
 def test_a_heading_inside_code_is_no_heading(code):
-    assert sections(f"## Food\n\nNectar.\n\n{code}\n") == [("Food", f"Nectar.\n\n{code.strip()}")]
+    assert sections(f"## Food\n\nNectar.\n\n{code}\n") == [("Food", f"Nectar.\n\n{code}")]
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\x0c", "\x85"])
@@ -141,7 +133,7 @@ def test_a_line_separator_that_markdown_does_not_know_moves_no_heading(separator
 
 
 def test_a_passage_takes_as_many_sentences_as_fit():
-    # the headings take 5 of the 13 tokens ("T > Food" and the like), each sentence 3
+    # The headings take 3 of the 9 tokens, and each sentence 3.
     text = "## Food\n\nBees eat. Wasps eat. Ants eat. Flies eat. Moths eat.\n"
     assert COUNT("T > Food\n") == 3
     assert [text for _, text in sections(text, 9)] == ["Bees eat. Wasps eat.", "Ants eat. Flies eat.", "Moths eat."]

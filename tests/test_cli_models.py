@@ -103,7 +103,6 @@ def test_verify_without_names_finds_a_damaged_model(run, models):
     assert f"{path} is damaged" in err
 
 
-@pytest.mark.xfail(strict=True, reason="models.py: chooses by full size")
 def test_verify_without_names_finds_a_truncated_model(run, models):
     path = place_hollow_tiny_model(models, missing_bytes=1)
     status, out, err = run("models", "verify")

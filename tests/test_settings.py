@@ -188,7 +188,6 @@ def test_a_user_who_does_not_work_offline_has_the_hub_asked(tmp_path, variables)
     assert in_a_process(HUB_OFFLINE, tmp_path, **variables) == "False"
 
 
-@pytest.mark.xfail(strict=True, reason="offline.py: whatever is neither empty nor 0 counts as yes")
 def test_a_user_who_sets_hf_hub_offline_to_false_has_the_hub_asked(tmp_path):
     assert in_a_process(HUB_OFFLINE, tmp_path, HF_HUB_OFFLINE="false") == "False"
 

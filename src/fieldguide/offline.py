@@ -20,8 +20,13 @@ QUIET_ENVIRONMENT = {
 
 # What the user asked for before we set it ourselves: someone who works offline does not want weights fetched from a hub.
 # Children of this process see our own value, so the first process hands the user's choice on by a name of our own.
-_USERS_CHOICE = "_FIELDGUIDE_USERS_HF_HUB_OFFLINE"
-hub_refused_by_user = os.environ.setdefault(_USERS_CHOICE, os.environ.get("HF_HUB_OFFLINE", "0")) not in {"", "0"}
+_KEPT_AS = "_FIELDGUIDE_USERS_HF_HUB_OFFLINE"
+hub_refused_by_user = os.environ.setdefault(_KEPT_AS, os.environ.get("HF_HUB_OFFLINE", "0")).lower() in {
+    "1",
+    "on",
+    "yes",
+    "true",
+}
 
 
 def switch_off_telemetry() -> None:

@@ -62,9 +62,10 @@ def resolve_settings(flags: Mapping[str, Any] | None = None, environment: Mappin
         if environment.get(variable):
             from_environment[name] = (environment[variable], variable)
 
-    data_dir = Path(given.get("data_dir") or from_environment.get("data_dir", (locations.default_data_folder(),))[0])
+    origin = ("--data-dir", given["data_dir"]) if "data_dir" in given else ("FIELDGUIDE_DATA_DIR", None)
+    data_dir = origin[1] or from_environment.get("data_dir", (locations.default_data_folder(),))[0]
     values: dict[str, Any] = {
-        "data_dir": data_dir.expanduser().absolute(),
+        "data_dir": _convert("data_dir", data_dir, origin[0]),
         "models_dir": locations.default_models_folder(),
         "guides_dir": locations.guides_folder(),
         "threads": default_threads(),
@@ -112,7 +113,7 @@ def _convert(name: str, value: Any, origin: str) -> Any:  # noqa: ANN401 - a set
             return float(value)
         if kind is str and isinstance(value, str):
             return value
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last: "~someone" who is not known here
         pass
     expected = {Path: "a path", int: "a whole number", float: "a number", str: "text", bool: "true or false"}[kind]
     raise SettingsError(f"{origin} is {value!r}, but must be {expected}.")

@@ -73,6 +73,10 @@ class Weights:
         """Whether every file is there in full size. Hashes were checked before the files got their names."""
         return not self.missing_files(models_dir)
 
+    def has_files(self, models_dir: Path) -> bool:
+        """Whether anything of it is there, whole or not."""
+        return any(self.file_path(models_dir, file).exists() for file in self.files)
+
     def missing_files(self, models_dir: Path) -> list[WeightsFile]:
         """The files that are not there, or not in full size."""
         return [file for file in self.files if not _has_size(self.file_path(models_dir, file), file.size)]
@@ -101,7 +105,7 @@ def load_catalog(path: Path) -> Catalog:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         return Catalog(tuple(_entry(item) for item in content["model"]))
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"The catalogue {path} cannot be read: {error}.", "Install Fieldguide again.") from error
 
 

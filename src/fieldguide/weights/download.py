@@ -46,7 +46,7 @@ def pull(weights: Weights, models_dir: Path, hub_access: Hub, report: Report) ->
         workspace.mkdir(parents=True, exist_ok=True)
         with _locked(models_dir / PARTIAL_FOLDER / f"{weights.name}.lock", weights, report):
             if not weights.is_present(models_dir):
-                _require_room(weights, models_dir)
+                _require_room(weights, models_dir, workspace)
                 _fetch_from_first_willing(weights, models_dir, workspace, hub_access, report)
             shutil.rmtree(workspace, ignore_errors=True)
     return weights.path(models_dir)
@@ -74,18 +74,19 @@ def verify(weights: Weights, models_dir: Path, report: Report) -> None:
 
 def _fetch_from_first_willing(weights: Weights, models_dir: Path, workspace: Path, hub_access: Hub, report: Report) -> None:
     reasons = []
-    for source in weights.sources:
+    for number, source in enumerate(weights.sources):
+        own = workspace / str(number)  # what one source got wrong must not cost what another has fetched
+        own.mkdir(parents=True, exist_ok=True)
         try:
-            for file, fetched in _fetch(source, weights, models_dir, workspace, hub_access, report):
-                _check(fetched, file, lambda read: report(_progress(f"Verifying {weights.name}", read, weights.size)))
+            for file, fetched in _fetch(source, weights, models_dir, own, hub_access, report):
+                checking = _Meter(f"Verifying {weights.name}", weights.size, report, _bytes_present(weights, models_dir))
+                _check(fetched, file, checking)
                 target = weights.file_path(models_dir, file)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(fetched, target)
             return
         except _DamagedError as damage:
-            # What failed the check must not be resumed.
-            shutil.rmtree(workspace, ignore_errors=True)
-            workspace.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(own, ignore_errors=True)  # what failed the check must not be resumed
             reasons.append(f"{_name(source)}: {damage}")
         except WeightsError as error:
             reasons.append(f"{_name(source)}: {error.message}")
@@ -100,8 +101,7 @@ def _fetch(
 ) -> Iterator[tuple[WeightsFile, Path]]:
     """Yield each missing file as soon as it is fetched, still under its temporary name."""
     missing = weights.missing_files(models_dir)
-
-    advance = _Meter(f"Fetching {weights.name} from {_name(source)}", weights.size, report)
+    advance = _Meter(f"Fetching {weights.name} from {_name(source)}", weights.size, report, _bytes_present(weights, models_dir))
     if isinstance(source, HuggingFaceSource):
         if hub_access.offline:
             raise WeightsError("skipped, as HF_HUB_OFFLINE is set")
@@ -119,18 +119,18 @@ def _progress(what: str, done: int, total: int, rate: float = 0.0) -> Loading:
 
 
 class _Meter:
-    """Turns counts of bytes into progress that never runs backwards, with the rate since it began."""
+    """Turns counts of bytes, beyond `base` that were there before, into progress that never runs backwards."""
 
-    def __init__(self, what: str, total: int, report: Report) -> None:
-        self._what, self._total, self._report = what, total, report
+    def __init__(self, what: str, total: int, report: Report, base: int = 0) -> None:
+        self._what, self._total, self._report, self._base = what, total, report, base
         self._started: float | None = None
         self._first = self._most = 0
 
     def __call__(self, done: int) -> None:
         now = time.monotonic()
         if self._started is None:
-            self._started, self._first = now, done  # what was there before does not count for the rate
-        self._most = max(self._most, min(done, self._total))
+            self._started, self._first = now, self._base + done  # what was there before does not count for the rate
+        self._most = max(self._most, min(self._base + done, self._total))
         seconds = now - self._started
         rate = (self._most - self._first) / seconds if seconds > 1 else 0.0
         self._report(_progress(self._what, self._most, self._total, rate))
@@ -161,9 +161,14 @@ def _check(path: Path, file: WeightsFile, report: Callable[[int], None]) -> None
         raise _DamagedError(f"{file.path} has SHA-256 {digest.hexdigest()[:12]}… instead of {file.sha256[:12]}…")
 
 
-def _require_room(weights: Weights, models_dir: Path) -> None:
+def _bytes_present(weights: Weights, models_dir: Path) -> int:
+    return weights.size - sum(file.size for file in weights.missing_files(models_dir))
+
+
+def _require_room(weights: Weights, models_dir: Path, workspace: Path) -> None:
     # Parts and the file made of them stand side by side for a moment.
-    needed, free = 2 * weights.size, shutil.disk_usage(models_dir).free
+    kept = sum(path.stat().st_size for path in workspace.rglob("*") if path.is_file())
+    needed, free = 2 * (weights.size - _bytes_present(weights, models_dir)) - kept, shutil.disk_usage(models_dir).free
     if free < needed:
         raise WeightsError(
             f"{models_dir} has {free / 1e9:.1f} GB free; fetching '{weights.name}' needs {needed / 1e9:.1f} GB.",

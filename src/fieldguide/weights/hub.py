@@ -24,7 +24,7 @@ def fetch(
     Raises WeightsError when the hub cannot be reached or refuses.
     """
     done_before = 0
-    with httpx.Client(follow_redirects=True, timeout=_TIMEOUT) as client:
+    with _client() as client:
         for file in files:
             partial = workspace / (file.path.replace("/", "--") + ".part")
             url = f"{endpoint.rstrip('/')}/{source.repository}/resolve/{source.revision}/{file.path}"
@@ -36,24 +36,33 @@ def fetch(
                 _fetch_one(client, url, partial, file, advance_all)
             except httpx.HTTPStatusError as error:
                 raise WeightsError(f"{url} answered {error.response.status_code}") from error
-            except httpx.HTTPError as error:
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise WeightsError(f"cannot be reached ({error})") from error
             done_before += file.size
             yield file, partial
+
+
+def _client() -> httpx.Client:
+    try:
+        return httpx.Client(follow_redirects=True, timeout=_TIMEOUT)
+    except (ValueError, ImportError, OSError) as error:  # a proxy or certificate of the user's that httpx cannot use
+        raise WeightsError(f"cannot be reached ({error})") from error
 
 
 def _fetch_one(client: httpx.Client, url: str, partial: Path, file: WeightsFile, advance: Callable[[int], None]) -> None:
     have = partial.stat().st_size if partial.exists() else 0
     if have >= file.size:
         # A whole file, or one too long: the check that follows decides. Asking for an empty range would be an error.
+        advance(have)
         return
-    headers = {"Range": f"bytes={have}-"} if have else {}
+    # Ranges count bytes as they are stored: nothing may be compressed on the way.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with client.stream("GET", url, headers=headers) as response:
         response.raise_for_status()
         resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
         done = have if resumed else 0
         with partial.open("ab" if resumed else "wb") as out:
-            for block in response.iter_bytes(1024 * 1024):
+            for block in response.iter_bytes(128 * 1024):
                 out.write(block)
                 done += len(block)
                 advance(done)

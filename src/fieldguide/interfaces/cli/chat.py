@@ -1,13 +1,19 @@
 """`fieldguide chat`: serve the page on this machine and open it."""
 
+import os
 import socket
 import sys
 import threading
 import webbrowser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fieldguide.errors import SettingsError
+from fieldguide.errors import FieldguideError, SettingsError
+from fieldguide.interfaces.cli.terminal import show_loading
 from fieldguide.settings import resolve_settings
+
+if TYPE_CHECKING:
+    from fieldguide.assembly import Fieldguide
 
 
 def chat(*, port: int | None = None, browser: bool = True, model: str | None = None, data_dir: Path | None = None) -> None:
@@ -22,12 +28,28 @@ def chat(*, port: int | None = None, browser: bool = True, model: str | None = N
     url = launch(create_app(fieldguide), settings.host, settings.port)
     sys.stderr.write(f"Fieldguide is at {url} (Ctrl-C ends it).\n")
     fieldguide.start()
-    if browser:
+    if browser and _has_screen():
         webbrowser.open(url)
     try:
+        _show_loading(fieldguide)
         threading.Event().wait()
     except KeyboardInterrupt:
         sys.stderr.write("\nGood-bye.\n")
+
+
+def _show_loading(fieldguide: "Fieldguide") -> None:
+    """The page shows the same; a failure is told here and there, and the next question tries again."""
+    try:
+        show_loading(fieldguide.loading())
+    except FieldguideError as error:
+        sys.stderr.write(f"fieldguide: {error}\n")
+    else:
+        sys.stderr.write("Ready.\n")
+
+
+def _has_screen() -> bool:
+    """Without a screen, Python would open a browser of text in the terminal."""
+    return sys.platform in {"darwin", "win32"} or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def _require_free_port(host: str, port: int) -> None:

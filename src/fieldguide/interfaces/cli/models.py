@@ -55,7 +55,7 @@ def verify_named(names: Sequence[str] | None) -> None:
     """Check weights and say so; raises WeightsError at the first that is not as published."""
     settings = resolve_settings()
     chosen = (
-        _found(names) if names else [w for w in load_catalog(locations.catalog_file()) if w.is_present(settings.models_dir)]
+        _found(names) if names else [w for w in load_catalog(locations.catalog_file()) if w.has_files(settings.models_dir)]
     )
     if not chosen:
         raise WeightsError(f"There are no weights in {settings.models_dir}.", "Fetch them with: fieldguide models pull")

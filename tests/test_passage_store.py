@@ -1,0 +1,210 @@
+"""Passages in SQLite: kept whole, found by words, never upset by a question."""
+
+import sqlite3
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fieldguide.errors import SearchIndexError
+from fieldguide.retrieval.passage_store import PassageStore, quantize
+from fieldguide.types import Chunk
+
+BEES = Chunk("bees", "insects.md", "Insects", ("Bees", "Nests"), "Bees live in hives.", 10, 29)
+WASPS = Chunk("wasps", "insects.md", "Insects", ("Wasps",), "They chew wood near the pond.", 40, 69)
+CAFE = Chunk("cafe", "towns.md", "Towns", ("Food",), "The café at the pier sells bread.", 0, 33)
+CHUNKS = [WASPS, BEES, CAFE]
+
+
+def numbers(rows: int, columns: int = 4) -> np.ndarray:
+    """Vectors of length 1 that look unordered and are the same in every run."""
+    vectors = np.sin(np.outer(np.arange(1, rows + 1), np.arange(1, columns + 1) ** 1.3) + 0.5)
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "passages.sqlite"
+
+
+@pytest.fixture
+def store(path):
+    store = PassageStore(path, create=True)
+    store.add(CHUNKS, [numbers(3), numbers(1), numbers(0)])
+    yield store
+    store.close()
+
+
+def test_passages_come_back_as_they_were_added(store):
+    assert store.chunks() == CHUNKS
+
+
+def test_passages_are_there_when_the_file_is_opened_again(store, path):
+    reader = PassageStore(path)
+    assert reader.chunks() == CHUNKS
+    reader.close()
+
+
+def test_passages_asked_for_by_id_come_in_the_order_of_the_ids(store):
+    assert store.chunks(["cafe", "wasps"]) == [CAFE, WASPS]
+
+
+def test_an_unknown_id_is_passed_over(store):
+    assert store.chunks(["nobody", "bees"]) == [BEES]
+
+
+def test_no_ids_give_no_passages(store):
+    assert store.chunks([]) == []
+
+
+def test_more_ids_than_sqlite_takes_at_once_are_no_trouble(store):
+    assert store.chunks([*map(str, range(300_000)), "bees"]) == [BEES]
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("hive", ["bees"]),
+        ("living", ["bees"]),
+        ("CHEWED", ["wasps"]),
+        ("cafe", ["cafe"]),
+        ("Cafés?", ["cafe"]),
+    ],
+)
+def test_a_word_is_found_by_its_stem_whatever_its_case_and_accents(store, question, expected):
+    assert store.by_keywords(question, 10) == expected
+
+
+def test_a_word_of_the_headings_is_found(store):
+    assert store.by_keywords("nests", 10) == ["bees"]
+
+
+def test_a_word_of_the_title_is_found(store):
+    assert store.by_keywords("towns", 10) == ["cafe"]
+
+
+def test_one_common_word_is_enough(store):
+    assert store.by_keywords("zebra bread", 10) == ["cafe"]
+
+
+def test_the_passage_with_more_of_the_words_comes_first(store):
+    assert store.by_keywords("bees chew wood", 10) == ["wasps", "bees"]
+
+
+def test_a_word_in_the_heading_counts_more_than_one_in_the_text(path):
+    store = PassageStore(path, create=True)
+    in_text = Chunk("text", "d.md", "T", ("Wasps",), "Bees.", 0, 0)
+    in_heading = Chunk("heading", "d.md", "T", ("Bees",), "Wasps.", 0, 0)
+    store.add([in_text, in_heading], [numbers(0), numbers(0)])
+    assert store.by_keywords("bees", 10) == ["heading", "text"]
+    store.close()
+
+
+def test_no_more_passages_are_found_than_asked_for(store):
+    assert len(store.by_keywords("the hives", 10)) == 3
+    assert len(store.by_keywords("the hives", 2)) == 2
+
+
+@pytest.mark.parametrize(
+    "question", ["", " ", '"', "*", "''", "NEAR(", "( AND )", "_", "?!", "^", "-", "\x00", "{x} : ", "zebra"]
+)
+def test_a_question_without_a_known_word_finds_nothing(path, question):
+    store = PassageStore(path, create=True)
+    store.add([BEES], [numbers(1)])
+    assert store.by_keywords(question, 10) == []
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "question", ['"hive', "hive*", "NEAR(hive", "hive AND", "NOT hive", "text:hive", "-hive", "hive; DROP TABLE x", 'a"hive"b']
+)
+def test_the_query_language_of_sqlite_means_nothing_in_a_question(store, question):
+    assert store.by_keywords(question, 1) == ["bees"]
+
+
+def test_a_question_of_thousands_of_words_is_answered(store):
+    assert store.by_keywords(" ".join(f"zebra{number}" for number in range(3000)) + " hive", 10) == ["bees"]
+
+
+@given(st.text(max_size=40))
+@settings(derandomize=True, max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_question_raises(store, question):
+    assert set(store.by_keywords(question, 10)) <= {"bees", "wasps", "cafe"}
+
+
+def test_token_vectors_come_back_nearly_the_same(store):
+    assert np.allclose(store.token_vectors(["wasps"], 4)["wasps"], numbers(3), atol=1 / 254)
+
+
+def test_a_passage_without_tokens_has_an_empty_matrix(store):
+    assert store.token_vectors(["cafe"], 4)["cafe"].shape == (0, 4)
+
+
+def test_token_vectors_of_unknown_ids_are_left_out(store):
+    assert set(store.token_vectors(["bees", "nobody"], 4)) == {"bees"}
+
+
+def test_a_vector_becomes_whole_numbers_up_to_127_and_a_scale():
+    scales, integers = quantize(np.array([[1.0, -0.5, 0.0]], np.float32))
+    assert integers.tolist() == [[127, -64, 0]]
+    assert scales[0] == pytest.approx(1 / 127)
+
+
+def test_a_vector_of_zeros_stays_zero():
+    scales, integers = quantize(np.zeros((1, 3), np.float32))
+    assert (integers * scales[:, None]).tolist() == [[0.0, 0.0, 0.0]]
+
+
+def test_eight_bits_cost_less_than_a_hundredth_of_a_similarity():
+    vectors = numbers(100, 384)
+    scales, integers = quantize(vectors)
+    restored = integers * scales[:, None]
+    assert np.abs(vectors @ vectors.T - vectors @ restored.T).max() < 0.01
+
+
+def test_when_one_passage_cannot_be_added_none_is(store):
+    ants = Chunk("ants", "insects.md", "Insects", ("Ants",), "Ants walk.", 0, 0)
+    with pytest.raises((SearchIndexError, sqlite3.IntegrityError)):
+        store.add([ants, BEES], [numbers(1), numbers(1)])
+    assert store.chunks() == CHUNKS
+    assert store.by_keywords("ants", 10) == []
+
+
+def test_a_missing_file_is_refused_with_a_remedy(path):
+    with pytest.raises(SearchIndexError) as caught:
+        PassageStore(path)
+    assert "ingest --rebuild" in caught.value.remedy
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no database at all " * 500])
+def test_a_file_that_is_no_store_is_refused_with_a_remedy(path, content):
+    path.write_bytes(content)
+    with pytest.raises(SearchIndexError) as caught:
+        PassageStore(path)
+    assert "ingest --rebuild" in caught.value.remedy
+
+
+def test_a_file_cut_short_is_refused_with_a_remedy(store, path):
+    store.close()
+    path.write_bytes(path.read_bytes()[:-8192])
+    with pytest.raises(SearchIndexError) as caught:
+        PassageStore(path).by_keywords("hive", 10)
+    assert "ingest --rebuild" in caught.value.remedy
+
+
+def test_an_opened_store_cannot_be_written(store, path):
+    reader = PassageStore(path)
+    with pytest.raises((SearchIndexError, sqlite3.OperationalError)):
+        reader.add([Chunk("ants", "d.md", "T", ("S",), "Ants.", 0, 0)], [numbers(1)])
+    reader.close()
+
+
+def test_a_folder_with_odd_characters_is_no_trouble(tmp_path):
+    folder = tmp_path / "what? #1 100%"
+    folder.mkdir()
+    PassageStore(folder / "passages.sqlite", create=True).close()
+    reader = PassageStore(folder / "passages.sqlite")
+    assert reader.chunks() == []
+    reader.close()
