@@ -1,12 +1,12 @@
 """The index on disk: built, brought up to date, swapped whole, and mended after damage."""
 
-import json
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fakes import WordCountEmbedder
@@ -159,15 +159,14 @@ def test_documents_without_text_are_refused_and_the_old_index_stays(build, built
 
 
 def test_a_build_that_is_up_to_date_embeds_nothing_and_changes_nothing(build, built, data_dir):
-    before = {path: path.read_bytes() for path in (data_dir / "index").rglob("*") if path.is_file()}
+    files = [data_dir / "index" / "CURRENT", built / "manifest.json", built / "passages.sqlite"]
+    before = [path.read_bytes() for path in files]
     embedder = WordCountEmbedder()
     summary = build(embedder)
     assert (summary.passages, summary.embedded, summary.changed) == (PASSAGES, 0, False)
     assert embedder.embedded == []
     assert generation_folder(data_dir) == built
-    assert {path: path.read_bytes() for path in before if path.name in {"CURRENT", "manifest.json", "passages.sqlite"}} == {
-        path: content for path, content in before.items() if path.name in {"CURRENT", "manifest.json", "passages.sqlite"}
-    }
+    assert [path.read_bytes() for path in files] == before
 
 
 def test_only_the_changed_passages_of_a_changed_document_are_embedded(build, built, toy_folder, data_dir):
@@ -188,17 +187,24 @@ def test_a_changed_passage_is_found_and_its_old_text_is_gone(build, built, toy_f
     index.close()
 
 
-def test_kept_passages_keep_their_vectors(build, built, toy_folder, data_dir):
-    first = open_index(data_dir)
-    edit(toy_folder, "bees.md", "nectar and pollen", "nectar and cake")
-    build()
-    second = open_index(data_dir)
-    before, after = first.vector_store.vectors(), second.vector_store.vectors()
+def vectors_of(data_dir: Path) -> dict[str, np.ndarray]:
+    """The vector of each passage, and under it those of its tokens."""
+    index = open_index(data_dir)
+    vectors = index.vector_store.vectors()
+    tokens = index.passage_store.token_vectors(list(vectors), index.manifest.dimension)
+    index.close()
+    return {i: np.vstack([vectors[i], tokens[i]]) for i in vectors}
+
+
+def test_kept_passages_keep_their_vectors_through_many_builds(build, built, toy_folder, data_dir):
+    before = vectors_of(data_dir)
+    for turn in range(5):
+        (toy_folder / "bread.md").write_text(f"# Bread\n\nLoaf number {turn}.\n")
+        build()
+    after = vectors_of(data_dir)
     kept = set(before) & set(after)
     assert len(kept) == PASSAGES - 1
-    assert all(before[i].tolist() == after[i].tolist() for i in kept)
-    first.close()
-    second.close()
+    assert all(np.allclose(before[i], after[i], atol=1e-6) for i in kept)
 
 
 def test_a_passage_that_only_moved_has_its_new_place(build, built, toy_folder, data_dir):
@@ -361,7 +367,7 @@ def test_lost_vectors_are_mended_by_the_next_build(build, built, data_dir):
     index = open_index(data_dir)
     index.vector_store._collection.delete(ids=[index.passage_store.chunks()[0].id])
     index.close()
-    assert build().embedded == 1
+    assert build().changed
     assert_whole(data_dir)
 
 
@@ -400,7 +406,6 @@ def test_a_file_where_a_folder_should_be_is_an_error_with_a_remedy(build, tmp_pa
     assert "--data-dir" in opened.value.remedy
 
 
-@pytest.mark.xfail(reason="_next_name takes whatever CURRENT holds for a number; read_text raises UnicodeDecodeError", strict=True)
 @pytest.mark.parametrize("content", [b"junk\n", b"generation-x\n", b"\xff\xfe"])
 def test_an_unreadable_pointer_is_mended_by_the_next_build(build, built, data_dir, content):
     (data_dir / "index" / "CURRENT").write_bytes(content)
@@ -408,7 +413,6 @@ def test_an_unreadable_pointer_is_mended_by_the_next_build(build, built, data_di
     assert_whole(data_dir)
 
 
-@pytest.mark.xfail(reason="Chroma makes a new, empty collection, and open_index does not compare the counts", strict=True)
 def test_an_index_without_its_vectors_is_refused(built, data_dir):
     for path in sorted((built / "chroma").rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
@@ -416,7 +420,6 @@ def test_an_index_without_its_vectors_is_refused(built, data_dir):
         open_index(data_dir)
 
 
-@pytest.mark.xfail(reason="_known_embeddings lets the error of the damaged generation through", strict=True)
 def test_damage_inside_the_passages_does_not_stop_a_build_of_changed_guides(build, built, toy_folder, data_dir):
     damage_pages(built / "passages.sqlite")
     edit(toy_folder, "bees.md", "nectar and pollen", "nectar and cake")
@@ -443,25 +446,49 @@ def test_a_second_builder_waits_for_the_first_and_finds_its_work_done(build, dat
     assert_whole(data_dir)
 
 
-def test_two_processes_that_build_at_once_leave_one_whole_index(toy_folder, data_dir):
-    script = (
-        "import sys; from pathlib import Path; from fakes import WordCountEmbedder\n"
-        "from fieldguide.indexing.documents import read_folder; from fieldguide.indexing.index import build_index\n"
-        "documents, data = read_folder(Path(sys.argv[1])), Path(sys.argv[2])\n"
-        "print('ready', flush=True); sys.stdin.readline()\n"
-        "build_index(documents, WordCountEmbedder(), data, lambda *_: None, rebuild=True)\n"
-    )
+def start(toy_folder: Path, data_dir: Path, embedder: str) -> subprocess.Popen:
+    """A process of its own that imports what it needs, says so, and builds when it is told to."""
+    script = f"""
+import os, sys
+from pathlib import Path
+from fakes import WordCountEmbedder
+from fieldguide.indexing.documents import read_folder
+from fieldguide.indexing.index import build_index
+class Dying(WordCountEmbedder):
+    def embed(self, texts):
+        os._exit(9)
+documents = read_folder(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+build_index(documents, {embedder}(), Path(sys.argv[2]), lambda *_: None, rebuild=True)
+"""
     command = [sys.executable, "-c", script, str(toy_folder), str(data_dir)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    builders = [subprocess.Popen(command, cwd=Path(__file__).parent, **pipes) for _ in range(2)]
-    for builder in builders:
-        assert builder.stdout.readline() == "ready\n"
-    for builder in builders:
-        builder.stdin.write("go\n")
-        builder.stdin.flush()
-    for builder in builders:
-        _, errors = builder.communicate(timeout=60)
-        assert (builder.returncode, errors) == (0, "")
+    return subprocess.Popen(command, cwd=Path(__file__).parent, **pipes)
+
+
+def finish(processes: list[subprocess.Popen]) -> list[int]:
+    """Let them build, all at once, and give their exit codes."""
+    for process in processes:
+        assert process.stdout.readline() == "ready\n", process.stderr.read()
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate(timeout=60)
+    return [process.returncode for process in processes]
+
+
+def test_two_processes_that_build_at_once_both_succeed_and_leave_one_whole_index(toy_folder, data_dir):
+    builders = [start(toy_folder, data_dir, "WordCountEmbedder") for _ in range(2)]
+    assert finish(builders) == [0, 0]
     assert current_generation(data_dir) == "generation-000002"
-    assert json.loads((generation_folder(data_dir) / "manifest.json").read_text())["passages"] == PASSAGES
+    assert_whole(data_dir)
+
+
+def test_a_process_that_dies_on_the_spot_leaves_the_old_index_and_no_lock(build, built, toy_folder, data_dir):
+    assert finish([start(toy_folder, data_dir, "Dying")]) == [9]
+    assert generation_folder(data_dir) == built
+    assert "Marta Jevons" in ask(data_dir)
+    assert build(rebuild=True).changed
     assert_whole(data_dir)

@@ -146,6 +146,8 @@ def test_model_text_and_questions_are_shown_as_text(browser, serve):
         ask(page, f"{QUESTION} <script>document.title='hacked'</script>")
         finished(page)
         assert "onerror" in answers(page)[0]
+        assert "<script>" in page.inner_text("#conversation .user.message")
+        assert page.query_selector("#conversation .message img, #sources img") is None
         assert page.title() == "Fieldguide"
         assert outside == []
 

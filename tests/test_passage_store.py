@@ -1,6 +1,7 @@
 """Passages in SQLite: kept whole, found by words, never upset by a question."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -131,6 +132,11 @@ def test_a_question_of_thousands_of_words_is_answered(store):
 @settings(derandomize=True, max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_question_raises(store, question):
     assert set(store.by_keywords(question, 10)) <= {"bees", "wasps", "cafe"}
+
+
+def test_several_threads_may_ask_at_once(store):
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda _: store.by_keywords("hive", 1), range(100))) == [["bees"]] * 100
 
 
 def test_token_vectors_come_back_nearly_the_same(store):

@@ -100,6 +100,15 @@ def test_a_hit_carries_its_place_in_every_ranking(searcher_over):
     assert by_id == {"b": (1, 1, 1), "a": (2, 2, 2), "c": (3, None, 3)}
 
 
+def test_the_last_word_is_late_interactions_and_the_fused_rank_says_what_was_before(searcher_over):
+    # By meaning a comes before b (0.71, 0.53), by keywords b before a: fused they are equal, and a goes first by its id.
+    # But b has both words of the question: late interaction gives it 1, and a 0.5.
+    long = "bees hive " + " ".join(f"and{number}" for number in range(12))
+    hits = searcher_over({"a": "hive", "b": long}).search("bees hive", 2).hits
+    assert [(hit.chunk.id, hit.rank_by_meaning, hit.rank_by_keywords) for hit in hits] == [("b", 2, 1), ("a", 1, 2)]
+    assert [(hit.rank, hit.rank_fused) for hit in hits] == [(1, 2), (2, 1)]
+
+
 def test_ranks_count_from_one_and_scores_never_rise(searcher_over):
     hits = searcher_over({"a": "bees buzz", "b": "queen bees", "c": "tides"}).search("queen bees", 3).hits
     assert [hit.rank for hit in hits] == [1, 2, 3]
@@ -113,7 +122,7 @@ def test_a_passage_that_shares_no_word_has_no_rank_by_keywords(searcher_over):
 
 def test_a_passage_found_by_keywords_alone_has_no_rank_by_meaning(searcher_over):
     # 'hives' has the stem of 'hive' but is another word to this embedder; sixty passages with 'the' are nearer to it.
-    texts = {f"moon-{number}": "the moon" for number in range(search.CANDIDATES)}
+    texts = {f"moon-{number}": f"the moon{number}" for number in range(search.CANDIDATES)}
     result = searcher_over({**texts, "hives": "hives"}).search("the hive", 61)
     hit = next(hit for hit in result.hits if hit.chunk.id == "hives")
     assert (hit.rank_by_meaning, hit.rank_by_keywords) == (None, 1)

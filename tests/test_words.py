@@ -29,18 +29,15 @@ def test_content_words_keep_a_text_in_another_script():
     assert content_words("пчела") == {"пчела"}
 
 
-@pytest.mark.xfail(reason="dashes are dropped by the fold to ASCII, which glues their neighbours together", strict=True)
 @pytest.mark.parametrize("dash", ["—", "–", "\u2011"])
 def test_a_dash_parts_words(dash):
     assert content_words(f"hives{dash}trees") == {"hives", "trees"}
 
 
-@pytest.mark.xfail(reason="the fold to ASCII drops the curly apostrophe before words are found", strict=True)
 def test_straight_and_curly_apostrophes_give_the_same_words():
     assert content_words("the queen’s eggs") == content_words("the queen's eggs")
 
 
-@pytest.mark.xfail(reason="letters without an ASCII form are dropped as soon as one ASCII letter is in the text", strict=True)
 def test_a_word_in_another_script_is_kept_beside_english_words():
     assert "москва" in content_words("Hives of Москва")
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 
 import sentencex
 
@@ -10,6 +11,8 @@ _LANGUAGE = "en"
 # A list item or a table row is a unit of its own even where no full stop ends it.
 _LINE_START = re.compile(r"\n(?=[ \t]*(?:[-*+]|\d{1,3}[.)])[ \t]|[ \t]*\|)|\n[ \t]*\n")
 _CLOSING_MARKS = re.compile(r"[*_\"'”’)\]]+(?=\s|$)")
+_ITEM_NUMBER = re.compile(r"\d{1,3}[.)]")
+_PLAIN_BLANKS = dict.fromkeys([0xA0, 0x2007, 0x202F], " ")  # the library breaks on no-break spaces
 _TABLE_RULE = re.compile(r"[\s|:\-]*")
 
 
@@ -33,24 +36,37 @@ def split_sentences(text: str) -> list[Span]:
             spans += _trimmed(block, position)
         else:
             start = position
-            for piece in _closed(sentencex.segment(_LANGUAGE, block)):
+            for piece in _joined(_segment(block)):
                 spans += _trimmed(piece, start)
                 start += len(piece)
         position = line_break.end() if line_break else end
     return spans
 
 
-def _closed(pieces: Iterable[str]) -> list[str]:
-    """Marks that close a sentence, such as the end of bold, go with it and not with the next one."""
-    closed: list[str] = []
+def _segment(block: str) -> list[str]:
+    try:
+        lengths = [len(piece) for piece in sentencex.segment(_LANGUAGE, block.translate(_PLAIN_BLANKS))]
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # how the library's Rust core fails on rare texts
+            raise
+        return [block]
+    ends = list(accumulate(lengths))
+    return [block[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _joined(pieces: Iterable[str]) -> list[str]:
+    """Marks that close a sentence, such as the end of bold, go with it; the number of a list item goes with its text."""
+    joined: list[str] = []
     for piece in pieces:
         marks = _CLOSING_MARKS.match(piece)
-        if closed and marks:
-            closed[-1] += marks.group()
+        if joined and marks:
+            joined[-1] += marks.group()
             piece = piece[marks.end() :]
-        if piece:
-            closed.append(piece)
-    return closed
+        if joined and _ITEM_NUMBER.fullmatch(joined[-1].strip()):
+            joined[-1] += piece
+        elif piece:
+            joined.append(piece)
+    return joined
 
 
 def _trimmed(piece: str, start: int) -> list[Span]:

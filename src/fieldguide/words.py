@@ -19,8 +19,8 @@ _NEGATION = re.compile(r"\b(?:not|no|never|cannot|none|neither|nor|without)\b|n[
 
 def content_words(text: str) -> set[str]:
     """Lower-cased stems of the words that are not mere grammar."""
-    folded = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode() or text
-    return {word.lower()[:_STEM] for word in _WORD.findall(folded) if word.lower() not in _STOP_WORDS}
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text.replace("’", "'")) if not unicodedata.combining(c))
+    return {word.lower()[:_STEM] for word in _WORD.findall(plain) if word.lower() not in _STOP_WORDS}
 
 
 def numbers(text: str) -> set[str]:

@@ -17,7 +17,6 @@ from fieldguide.sentences import split_sentences
 from fieldguide.types import Chunk, Document
 
 CHUNKER_VERSION = 1
-_LONGEST_HEADER = 400  # characters of a table's header row that are repeated in each of its passages
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
 CountTokens = Callable[[str], int]
 
@@ -72,6 +71,9 @@ def _with_unique_ids(chunks: Sequence[Chunk]) -> list[Chunk]:
 
 def _pack(text: str, units: Sequence[_Unit], count_tokens: CountTokens, room: int) -> Iterator[tuple[int, int, str]]:
     """Fill passages with consecutive units for as long as they fit; yields start, end and text of each."""
+    # A header that takes most of a passage is not repeated: the rows have to speak for themselves.
+    wide = {header for header in {unit.header for unit in units} if count_tokens(header) > room * 3 // 4}
+    units = [replace(unit, header="", is_header=False) if unit.header in wide else unit for unit in units]
     fitting = [piece for unit in units for piece in _fit(text, unit, count_tokens, room)]
     first = 0
     while first < len(fitting):
@@ -182,11 +184,9 @@ def _lines(text: str) -> list[_Unit]:
 def _table_rows(text: str) -> list[_Unit]:
     names, rule, *rows = _lines(text)
     header_row = text[names.start : names.end]
-    columns = max(header_row.count("|") - 1, 1)
-    if len(header_row) > _LONGEST_HEADER:
-        return [names, *rows]  # no room to repeat it: the rows have to speak for themselves
+    columns = len(header_row.strip().strip("|").split("|"))
     header = f"{header_row}\n|{'---|' * columns}"
-    if rule.end - rule.start > 2 * len(f"|{'---|' * columns}"):
+    if rows and rule.end - rule.start > 2 * len(f"|{'---|' * columns}"):
         # A rule of many dashes would eat the embedder's tokens: the short form stands in for it everywhere.
         return [replace(row, header=header) for row in rows]
     return [_Unit(names.start, rule.end, header, is_header=True), *(replace(row, header=header) for row in rows)]

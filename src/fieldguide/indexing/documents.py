@@ -11,7 +11,8 @@ from fieldguide.errors import DocumentError
 from fieldguide.types import Document
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)---[ \t]*(?:\n|\Z)", re.DOTALL)
-_FIRST_HEADING = re.compile(r"^#[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
+_FIRST_HEADING = re.compile(r"^#[ \t]+(.+?)(?:[ \t]+#+)?[ \t]*$", re.MULTILINE)
+_CODE_FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 
 
 def read_document(path: Path) -> Document:
@@ -24,8 +25,8 @@ def read_document(path: Path) -> Document:
     except UnicodeDecodeError as error:
         raise DocumentError(f"{path} is not UTF-8 text (byte {error.start}).", "Save it as UTF-8.") from error
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    front = _front_matter(text)
-    heading = _FIRST_HEADING.search(text, body_start(text))
+    front, start = _front_matter(text)
+    heading = _FIRST_HEADING.search(_CODE_FENCE.sub("", text[start:]))
     title = str(front.get("title") or (heading.group(1) if heading else path.stem.replace("-", " ").capitalize()))
     return Document(path.name, title, str(front.get("summary") or ""), text, hashlib.sha256(raw).hexdigest())
 
@@ -40,8 +41,7 @@ def read_folder(folder: Path) -> list[Document]:
 
 def body_start(text: str) -> int:
     """The offset at which the front matter ends (0 when there is none)."""
-    match = _FRONT_MATTER.match(text)
-    return match.end() if match else 0
+    return _front_matter(text)[1]
 
 
 def corpus_hash(documents: Iterable[Document]) -> str:
@@ -52,12 +52,13 @@ def corpus_hash(documents: Iterable[Document]) -> str:
     return digest.hexdigest()
 
 
-def _front_matter(text: str) -> dict[str, object]:
+def _front_matter(text: str) -> tuple[dict[str, object], int]:
+    """What the front matter says and where it ends; nothing and 0 for prose between two rules of dashes."""
     match = _FRONT_MATTER.match(text)
     if not match:
-        return {}
+        return {}, 0
     try:
         content = yaml.safe_load(match.group(1))
-    except yaml.YAMLError:
-        return {}  # a rule of dashes that only looks like front matter
-    return content if isinstance(content, dict) else {}
+    except (yaml.YAMLError, ValueError):  # the latter: an impossible date
+        content = {} if re.search(r"^\w+:", match.group(1)) else None
+    return (content, match.end()) if isinstance(content, dict) else ({}, 0)

@@ -9,10 +9,11 @@ readers go on with the generation they opened and look for a newer one between q
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -87,7 +88,8 @@ class BuildSummary:
 def current_generation(data_dir: Path) -> str | None:
     """The name of the generation in use, or None before the first build."""
     try:
-        return (_root(data_dir) / "CURRENT").read_text(encoding="utf-8").strip() or None
+        name = (_root(data_dir) / "CURRENT").read_bytes().decode("utf-8", "replace").strip()
+        return name if re.fullmatch(r"generation-\d+", name) else None  # a damaged pointer: the next build mends it
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -113,8 +115,15 @@ def open_index(data_dir: Path) -> Index:
     if generation is None or manifest is None:
         raise SearchIndexError(f"There is no index in {data_dir}.", "Build it with: fieldguide ingest")
     folder = _root(data_dir) / generation
-    passages = PassageStore(folder / "passages.sqlite")
-    return Index(generation, manifest, passages, ChromaVectorStore(folder / "chroma"))
+    index = Index(generation, manifest, PassageStore(folder / "passages.sqlite"), ChromaVectorStore(folder / "chroma"))
+    if index.vector_store.count() != manifest.passages:
+        count = index.vector_store.count()
+        index.close()
+        raise SearchIndexError(
+            f"The index in {folder} is damaged: it has {count} vectors for {manifest.passages} passages.",
+            "Build it again: fieldguide ingest --rebuild",
+        )
+    return index
 
 
 def build_index(
@@ -179,8 +188,9 @@ def _build(
         time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     )
     _write_durably(folder / "manifest.json", json.dumps(asdict(manifest), indent=2) + "\n")
+    before = current_generation(data_dir)
     _write_durably(_root(data_dir) / "CURRENT", name + "\n")
-    _remove_old(data_dir, keep=name)
+    _remove_old(data_dir, {name, before})
     return len(chunks), embedded
 
 
@@ -189,25 +199,20 @@ def _known_embeddings(data_dir: Path, previous: Manifest | None, embedder: Embed
     if previous is None or previous.embedder != embedder.identity or previous.chunker_version != CHUNKER_VERSION:
         return {}
     try:
-        index = open_index(data_dir)
+        with closing(open_index(data_dir)) as index:
+            vectors = index.vector_store.vectors()
+            tokens = index.passage_store.token_vectors(list(vectors), embedder.dimension)
     except SearchIndexError:
-        return {}
-    try:
-        vectors = index.vector_store.vectors()
-        tokens = index.passage_store.token_vectors(list(vectors), embedder.dimension)
-        return {i: Embedding(vectors[i], tokens[i]) for i in vectors if i in tokens}
-    finally:
-        index.close()
+        return {}  # damaged: everything is embedded again
+    return {i: Embedding(vectors[i], tokens[i]) for i in vectors if i in tokens}
 
 
 def _opens(data_dir: Path) -> bool:
     try:
-        index = open_index(data_dir)
+        open_index(data_dir).close()
     except SearchIndexError:
         return False
-    whole = index.vector_store.count() == index.manifest.passages
-    index.close()
-    return whole
+    return True
 
 
 def _root(data_dir: Path) -> Path:
@@ -215,18 +220,19 @@ def _root(data_dir: Path) -> Path:
 
 
 def _generations(data_dir: Path) -> list[Path]:
-    return sorted(path for path in _root(data_dir).glob("generation-*") if path.is_dir())
+    return sorted(path for path in _root(data_dir).glob("generation-[0-9]*") if path.is_dir())
 
 
 def _next_name(data_dir: Path) -> str:
-    current = current_generation(data_dir)
-    return f"generation-{int(current.rpartition('-')[2]) + 1 if current else 1:06}"
+    numbers = [int(path.name.rpartition("-")[2]) for path in _generations(data_dir)]
+    return f"generation-{max(numbers, default=0) + 1:06}"
 
 
-def _remove_old(data_dir: Path, keep: str) -> None:
+def _remove_old(data_dir: Path, keep: set[str | None]) -> None:
     # The generation before stays: another process may have it open and read on from it.
-    for folder in [path for path in _generations(data_dir) if path.name < keep][:-1]:
-        shutil.rmtree(folder, ignore_errors=True)
+    for folder in _generations(data_dir):
+        if folder.name not in keep:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_durably(path: Path, text: str) -> None:

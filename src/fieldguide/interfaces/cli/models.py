@@ -54,9 +54,7 @@ def pull_named(names: Sequence[str] | None) -> None:
 def verify_named(names: Sequence[str] | None) -> None:
     """Check weights and say so; raises WeightsError at the first that is not as published."""
     settings = resolve_settings()
-    chosen = (
-        _found(names) if names else [w for w in load_catalog(locations.catalog_file()) if w.has_files(settings.models_dir)]
-    )
+    chosen = _found(names) if names else [w for w in load_catalog(locations.catalog_file()) if w.has_files(settings.models_dir)]
     if not chosen:
         raise WeightsError(f"There are no weights in {settings.models_dir}.", "Fetch them with: fieldguide models pull")
     for weights in chosen:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from html import escape, unescape
 from typing import Any, Protocol
 
 import gradio as gr
@@ -50,7 +51,7 @@ class Conversations:
         self.stop(request)
         cancellation = self._running[_tab(request)] = Cancellation()
         history = [Turn(message["role"], _plain(message["content"])) for message in messages]
-        asked = [*messages, {"role": "user", "content": question}]
+        asked = [*messages, _message("user", question)]
         text, status, sources, drawn = "", "Starting", rendering.NO_SOURCES, 0.0
         yield "", asked, rendering.status(status), sources, *_buttons(answering=True)
         for event in self._answerer.answer(question, history, cancellation=cancellation):
@@ -88,7 +89,12 @@ class Conversations:
 
 
 def _with_answer(asked: Messages, text: str) -> Messages:
-    return [*asked, {"role": "assistant", "content": text}] if text else asked
+    return [*asked, _message("assistant", text)] if text else asked
+
+
+def _message(role: str, text: str) -> dict[str, Any]:
+    """A message whose text is shown as text: Gradio would render HTML in it, even with Markdown switched off."""
+    return {"role": role, "content": escape(text, quote=False)}
 
 
 def _buttons(*, answering: bool) -> tuple[gr.Button, gr.Button]:
@@ -100,6 +106,7 @@ def _tab(request: gr.Request) -> str:
 
 
 def _plain(content: Any) -> str:  # noqa: ANN401 - Gradio hands back strings or lists of typed parts
+    """The text of a message, as it was before `_message` escaped it."""
     if isinstance(content, str):
-        return content
-    return " ".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+        return unescape(content)
+    return unescape(" ".join(str(part.get("text", "")) for part in content if isinstance(part, dict)))
