@@ -16,6 +16,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 LAYERS = [
     {"__main__"},
     {"interfaces"},
+    {"evaluation"},
     {"assembly"},
     {"answering", "indexing"},
     {"retrieval", "generation", "weights"},
@@ -39,6 +40,7 @@ HOMES = {
     "sentencex": "sentences.py",
     "platformdirs": "locations.py",
     "psutil": "settings.py",
+    "scipy": "evaluation/metrics.py",
     "yaml": "indexing/documents.py",
 }
 FAMILY = {"numpy": "", "filelock": ""}  # used wherever arrays and locks are

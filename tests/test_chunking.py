@@ -241,9 +241,6 @@ def test_a_table_of_a_header_alone_is_kept():
     assert "Name" in "".join(text for _, text in sections(f"| Name | Built |\n|{'-' * 40}|{'-' * 40}|\n"))
 
 
-@pytest.mark.xfail(
-    reason="with a wide rule the header stands in no unit, and a header that takes the limit is dropped", strict=True
-)
 def test_a_header_that_takes_the_whole_limit_is_kept_though_its_rule_is_wide():
     columns = [f"c{number}" for number in range(60)]
     text = f"| {' | '.join(columns)} |\n|{('-' * 20 + '|') * 60}\n| {' | '.join('x' for _ in columns)} |\n"

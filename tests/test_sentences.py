@@ -136,12 +136,8 @@ def test_a_closing_mark_goes_with_the_sentence_it_closes(opening):
     [
         "\u00a0",
         "\u202f",
-        pytest.param(
-            "\u2003", marks=pytest.mark.xfail(reason="_PLAIN_BLANKS does not hold it: the library panics", strict=True)
-        ),
-        pytest.param(
-            "\u3000", marks=pytest.mark.xfail(reason="_PLAIN_BLANKS does not hold it: the library panics", strict=True)
-        ),
+        "\u2003",
+        "\u3000",
     ],
 )
 def test_an_unusual_blank_before_a_point_is_no_trouble(blank):

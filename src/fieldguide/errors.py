@@ -37,6 +37,10 @@ class GenerationError(FieldguideError):
     """The language model could not read or write."""
 
 
+class EvaluationError(FieldguideError):
+    """A questions file or an earlier run cannot be used."""
+
+
 class Cancelled(FieldguideError):
     """The caller asked for a stop, and the computation has ended."""
 

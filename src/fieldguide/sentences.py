@@ -12,7 +12,7 @@ _LANGUAGE = "en"
 _LINE_START = re.compile(r"\n(?=[ \t]*(?:[-*+]|\d{1,3}[.)])[ \t]|[ \t]*\|)|\n[ \t]*\n")
 _CLOSING_MARKS = re.compile(r"[*_\"'”’)\]]+(?=\s|$)")
 _ITEM_NUMBER = re.compile(r"\d{1,3}[.)]")
-_PLAIN_BLANKS = dict.fromkeys([0xA0, 0x2007, 0x202F], " ")  # the library breaks on no-break spaces
+_ODD_BLANK = re.compile(r"[^\S\n]")  # the library breaks on blanks of other kinds
 _TABLE_RULE = re.compile(r"[\s|:\-]*")
 
 
@@ -45,7 +45,7 @@ def split_sentences(text: str) -> list[Span]:
 
 def _segment(block: str) -> list[str]:
     try:
-        lengths = [len(piece) for piece in sentencex.segment(_LANGUAGE, block.translate(_PLAIN_BLANKS))]
+        lengths = [len(piece) for piece in sentencex.segment(_LANGUAGE, _ODD_BLANK.sub(" ", block))]
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # how the library's Rust core fails on rare texts
             raise

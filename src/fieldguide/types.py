@@ -27,8 +27,8 @@ class Document:
 class Chunk:
     """A passage: a piece of one section, small enough to be embedded whole.
 
-    `start` and `end` are character offsets into the document's text. `text` is exactly that stretch, but for a table cut
-    into several passages: there the header rows are repeated in front.
+    `start` and `end` are character offsets into the document's text. `text` is exactly that stretch, but for rows
+    of a table away from its header: there the header rows are repeated in front.
     """
 
     id: str

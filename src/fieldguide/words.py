@@ -5,7 +5,7 @@ import unicodedata
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_NAME = re.compile(r"\b(?=[\w.\-]*[A-Z])[A-Za-z][\w\-]*(?:\.\d+)?")
+_NAME = re.compile(r"\b(?=[\w\-]*[A-Z])[^\W\d_][\w\-]*(?:\.\d+)?")
 _STOP_WORDS = frozenset(
     "a about after all also an and any are as at be because been before being but by can could did do does doing "
     "for from had has have having he her here his how i if in into is it its just like made make me more most my no "

@@ -212,7 +212,8 @@ def _refusal(question: str, result: SearchResult, clock: _Clock, tokens: TokenCo
 
 def _checked_question(question: str) -> str:
     """The question without blanks around it; raises QuestionError when nothing or far too much is asked."""
-    question = " ".join(question.replace("\0", " ").split())
+    plain = question.encode("utf-8", "replace").decode()  # half a character, as some terminals send, would break libraries
+    question = " ".join(plain.replace("\0", " ").split())
     if not question:
         raise QuestionError("The question is empty.", "Type a question about the guides.")
     if len(question) > MAX_QUESTION_CHARACTERS:

@@ -29,6 +29,7 @@ class _Unit:
     end: int
     header: str = ""
     is_header: bool = False
+    names: "_Unit | None" = None  # the row of names, where it is in no unit of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def _pack(text: str, units: Sequence[_Unit], count_tokens: CountTokens, room: in
     """Fill passages with consecutive units for as long as they fit; yields start, end and text of each."""
     # A header that takes most of a passage is not repeated: the rows have to speak for themselves.
     wide = {header for header in {unit.header for unit in units} if count_tokens(header) > room * 3 // 4}
-    units = [replace(unit, header="", is_header=False) if unit.header in wide else unit for unit in units]
+    units = list(_without_headers(units, wide))
     fitting = [piece for unit in units for piece in _fit(text, unit, count_tokens, room)]
     first = 0
     while first < len(fitting):
@@ -89,6 +90,19 @@ def _pack(text: str, units: Sequence[_Unit], count_tokens: CountTokens, room: in
             content = _content(text, fitting[first : last + 1])
         yield fitting[first].start, fitting[last].end, content
         first = last + 1
+
+
+def _without_headers(units: Sequence[_Unit], wide: set[str]) -> Iterator[_Unit]:
+    """Units of tables with these headers on their own feet; a row of names that was only in the header comes first."""
+    last_names = None
+    for unit in units:
+        if unit.header not in wide:
+            yield unit
+            continue
+        if unit.names and unit.names != last_names:
+            last_names = unit.names
+            yield unit.names
+        yield replace(unit, header="", is_header=False, names=None)
 
 
 def _content(text: str, units: Sequence[_Unit]) -> str:
@@ -188,5 +202,5 @@ def _table_rows(text: str) -> list[_Unit]:
     header = f"{header_row}\n|{'---|' * columns}"
     if rows and rule.end - rule.start > 2 * len(f"|{'---|' * columns}"):
         # A rule of many dashes would eat the embedder's tokens: the short form stands in for it everywhere.
-        return [replace(row, header=header) for row in rows]
+        return [replace(row, header=header, names=names) for row in rows]
     return [_Unit(names.start, rule.end, header, is_header=True), *(replace(row, header=header) for row in rows)]

@@ -60,5 +60,7 @@ def _front_matter(text: str) -> tuple[dict[str, object], int]:
     try:
         content = yaml.safe_load(match.group(1))
     except (yaml.YAMLError, ValueError):  # the latter: an impossible date
-        content = {} if re.search(r"^\w+:", match.group(1)) else None
+        content = {} if re.search(r"^\w+:", match.group(1)) else ""
+    if content is None and match.group(1).strip():
+        content = {}  # comments only
     return (content, match.end()) if isinstance(content, dict) else ({}, 0)

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -115,7 +116,12 @@ def open_index(data_dir: Path) -> Index:
     if generation is None or manifest is None:
         raise SearchIndexError(f"There is no index in {data_dir}.", "Build it with: fieldguide ingest")
     folder = _root(data_dir) / generation
-    index = Index(generation, manifest, PassageStore(folder / "passages.sqlite"), ChromaVectorStore(folder / "chroma"))
+    passages = PassageStore(folder / "passages.sqlite")
+    try:
+        index = Index(generation, manifest, passages, ChromaVectorStore(folder / "chroma"))
+    except SearchIndexError:
+        passages.close()
+        raise
     if index.vector_store.count() != manifest.passages:
         count = index.vector_store.count()
         index.close()
@@ -262,9 +268,9 @@ def _writer_lock(data_dir: Path, report: Report) -> Iterator[None]:
 def _write_errors(data_dir: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except (OSError, sqlite3.Error) as error:
         raise SearchIndexError(
-            f"The index in {data_dir} cannot be written: {error.strerror or error}.",
+            f"The index in {data_dir} cannot be written: {getattr(error, 'strerror', None) or error}.",
             "Make room or choose another folder with --data-dir.",
         ) from error
 

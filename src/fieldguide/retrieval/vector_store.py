@@ -1,6 +1,7 @@
 """Vectors in Chroma, embedded in this process and kept on disk. We compute the vectors; Chroma stores and searches them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -58,22 +59,35 @@ class ChromaVectorStore:
 
     def count(self) -> int:
         """How many vectors are stored."""
-        return int(self._collection.count())
+        with _readable():
+            return int(self._collection.count())
 
     def nearest(self, vector: FloatVector, limit: int) -> list[tuple[str, float]]:
         """Ids with their cosine similarity to `vector`, nearest first."""
         limit = min(limit, self.count())
         if limit == 0:
             return []
-        found = self._collection.query(query_embeddings=[vector], n_results=limit, include=["distances"])
+        with _readable():
+            found = self._collection.query(query_embeddings=[vector], n_results=limit, include=["distances"])
         # Chroma returns cosine distance; similarity reads more naturally: higher is nearer.
         return [(i, 1.0 - float(d)) for i, d in zip(found["ids"][0], found["distances"][0], strict=True)]
 
     def vectors(self) -> dict[str, FloatVector]:
         """All stored vectors by id."""
-        found = self._collection.get(include=["embeddings"])
+        with _readable():
+            found = self._collection.get(include=["embeddings"])
         return {i: np.asarray(v, np.float32) for i, v in zip(found["ids"], found["embeddings"], strict=True)}
 
     def close(self) -> None:
         """Release files and memory."""
         self._client.close()
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # Chroma raises whatever its Rust core reports
+        raise SearchIndexError(
+            f"The vectors cannot be searched: {error}.", "Build the index again: fieldguide ingest --rebuild"
+        ) from error
