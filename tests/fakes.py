@@ -24,6 +24,9 @@ class WordCountEmbedder:
     def count_tokens(self, text: str) -> int:
         return len(re.findall(r"\w+|[^\w\s]", text))
 
+    def token_ids(self, text: str) -> list[int]:
+        return [zlib.crc32(word.encode()) for word in re.findall(r"\w+", text.lower()) or [""]]
+
     def embed(self, texts: Sequence[str]) -> list[Embedding]:
         self.embedded += texts
         return [self._embed(text) for text in texts]

@@ -5,8 +5,9 @@ import threading
 import pytest
 
 from fakes import ScriptedModel
-from fieldguide.answering.abstain import REFUSAL
-from fieldguide.answering.assistant import MAX_QUESTION_CHARACTERS, AnswerOptions
+from fieldguide.answering.abstain import REFUSAL, Gate
+from fieldguide.answering.assistant import MAX_QUESTION_CHARACTERS, AnswerOptions, Assistant
+from fieldguide.answering.support import SupportChecker
 from fieldguide.errors import GenerationError
 from fieldguide.events import (
     Failed,
@@ -22,7 +23,8 @@ from fieldguide.events import (
     as_object,
 )
 from fieldguide.generation.model import Cancellation
-from fieldguide.types import Turn
+from fieldguide.retrieval.search import Searcher
+from fieldguide.types import Chunk, Turn
 
 GOOD = "The queen lays up to 2,000 eggs a day."
 QUESTION = "How many eggs does the queen lay?"
@@ -212,3 +214,81 @@ def test_every_event_is_a_json_object(assistant_with):
     for event in assistant_with(ScriptedModel([GOOD])).answer(QUESTION):
         content = json.loads(json.dumps(as_object(event)))
         assert content["event"] == type(event).__name__
+
+
+def _given(i: str, text: str, title: str = QUESTION) -> Chunk:
+    return Chunk(i, f"{i}.md", title, (title,), text, 0, len(text))
+
+
+# The one that answers comes last: where it stands in an answer is the ranking's doing.
+GIVEN = (_given("ropes", "Ropes are made of hemp.", "Ropes"), _given("queens", GOOD))
+
+
+class _RankingOnly:
+    """A searcher that ranks what it is given and breaks when it is asked to search."""
+
+    def __init__(self, searcher: Searcher) -> None:
+        self.rank = searcher.rank
+
+
+@pytest.fixture
+def without_search(toy_searcher, embedder):
+    return lambda model: Assistant(lambda: _RankingOnly(toy_searcher), model, SupportChecker(embedder), Gate())
+
+
+def test_given_passages_are_the_only_ones_in_the_prompt_best_last(without_search):
+    events = list(without_search(ScriptedModel([GOOD])).answer(QUESTION, options=AnswerOptions(given=GIVEN)))
+    shown = [part.text.strip() for part in one(events, Prompted).parts if part.kind == "passage"]
+    assert shown == [GIVEN[0].passage, GIVEN[1].passage]
+
+
+def test_given_passages_are_ranked_and_reported_as_what_was_retrieved(without_search):
+    answer = list(without_search(ScriptedModel([GOOD])).answer(QUESTION, options=AnswerOptions(given=GIVEN)))[-1].answer
+    assert [(hit.rank, hit.chunk.document) for hit in answer.retrieved] == [(1, "queens.md"), (2, "ropes.md")]
+
+
+def test_an_answer_cites_the_given_passage(without_search):
+    answer = list(without_search(ScriptedModel([GOOD])).answer(QUESTION, options=AnswerOptions(given=GIVEN)))[-1].answer
+    assert [(c.document, c.quote) for c in answer.citations] == [("queens.md", GOOD)]
+
+
+def test_all_given_passages_are_read_however_few_a_search_would_hand_over(without_search):
+    options = AnswerOptions(passages=1, given=GIVEN)
+    prompted = one(list(without_search(ScriptedModel([GOOD])).answer(QUESTION, options=options)), Prompted)
+    assert [part.kind for part in prompted.parts].count("passage") == 2
+
+
+@pytest.mark.parametrize("given", [GIVEN[:1], ()])
+def test_the_gate_refuses_when_the_given_passages_do_not_answer(without_search, given):
+    events = list(without_search(ScriptedModel([GOOD])).answer(QUESTION, options=AnswerOptions(given=given)))
+    assert not one(events, Gated).answerable
+    assert events[-1].answer.abstained
+
+
+def test_without_guides_the_prompt_holds_the_question_and_no_passage(without_search):
+    events = list(without_search(ScriptedModel([GOOD])).answer(QUESTION, options=AnswerOptions(without_guides=True)))
+    parts = one(events, Prompted).parts
+    assert not {part.kind for part in parts} & {"passage", "example"}
+    assert any(QUESTION in part.text for part in parts if part.kind == "question")
+
+
+def test_without_guides_nothing_is_searched_quoted_gated_or_checked(without_search):
+    events = list(without_search(ScriptedModel([GOOD])).answer(QUESTION, options=AnswerOptions(without_guides=True)))
+    assert kinds(events) == ["Rewritten", "Prompted", "Reading", "Token", "Finished"]
+
+
+def test_without_guides_an_answer_stands_unsupported_and_without_citation(without_search):
+    model = ScriptedModel([f"{GOOD} Pancakes cost 9 dollars."])
+    answer = list(without_search(model).answer(QUESTION, options=AnswerOptions(without_guides=True)))[-1].answer
+    assert (answer.text, answer.abstained) == (f"{GOOD} Pancakes cost 9 dollars.", False)
+    assert [(s.verdict, s.markers) for s in answer.sentences] == [("unsupported", ()), ("unsupported", ())]
+    assert (answer.citations, answer.retrieved) == ((), ())
+
+
+def test_without_guides_a_follow_up_still_knows_its_subject(without_search):
+    model = ScriptedModel(["It is 37 metres tall."])
+    history = [Turn("user", "Who built the Quillon lighthouse?"), Turn("assistant", "SECRET earlier answer")]
+    list(without_search(model).answer("How tall is it?", history, AnswerOptions(without_guides=True)))
+    prompt = " ".join(part.text for part in model.prompts[0])
+    assert "Who built the Quillon lighthouse?" in prompt
+    assert "SECRET" not in prompt

@@ -32,7 +32,7 @@ def path(tmp_path):
 @pytest.fixture
 def store(path):
     store = PassageStore(path, create=True)
-    store.add(CHUNKS, [numbers(3), numbers(1), numbers(0)])
+    store.add(CHUNKS, [numbers(3), numbers(1), numbers(0)], [[7, 8, 8], [7], []])
     yield store
     store.close()
 
@@ -97,7 +97,7 @@ def test_a_word_in_the_heading_counts_more_than_one_in_the_text(path):
     store = PassageStore(path, create=True)
     in_text = Chunk("text", "d.md", "T", ("Wasps",), "Bees.", 0, 0)
     in_heading = Chunk("heading", "d.md", "T", ("Bees",), "Wasps.", 0, 0)
-    store.add([in_text, in_heading], [numbers(0), numbers(0)])
+    store.add([in_text, in_heading], [numbers(0), numbers(0)], [[], []])
     assert store.by_keywords("bees", 10) == ["heading", "text"]
     store.close()
 
@@ -112,7 +112,7 @@ def test_no_more_passages_are_found_than_asked_for(store):
 )
 def test_a_question_without_a_known_word_finds_nothing(path, question):
     store = PassageStore(path, create=True)
-    store.add([BEES], [numbers(1)])
+    store.add([BEES], [numbers(1)], [[7]])
     assert store.by_keywords(question, 10) == []
     store.close()
 
@@ -172,7 +172,7 @@ def test_eight_bits_cost_less_than_a_hundredth_of_a_similarity():
 def test_when_one_passage_cannot_be_added_none_is(store):
     ants = Chunk("ants", "insects.md", "Insects", ("Ants",), "Ants walk.", 0, 0)
     with pytest.raises((SearchIndexError, sqlite3.IntegrityError)):
-        store.add([ants, BEES], [numbers(1), numbers(1)])
+        store.add([ants, BEES], [numbers(1), numbers(1)], [[7], [7]])
     assert store.chunks() == CHUNKS
     assert store.by_keywords("ants", 10) == []
 
@@ -203,7 +203,7 @@ def test_a_file_cut_short_is_refused_with_a_remedy(store, path):
 def test_an_opened_store_cannot_be_written(store, path):
     reader = PassageStore(path)
     with pytest.raises((SearchIndexError, sqlite3.OperationalError)):
-        reader.add([Chunk("ants", "d.md", "T", ("S",), "Ants.", 0, 0)], [numbers(1)])
+        reader.add([Chunk("ants", "d.md", "T", ("S",), "Ants.", 0, 0)], [numbers(1)], [[7]])
     reader.close()
 
 
@@ -214,3 +214,16 @@ def test_a_folder_with_odd_characters_is_no_trouble(tmp_path):
     reader = PassageStore(folder / "passages.sqlite")
     assert reader.chunks() == []
     reader.close()
+
+
+def test_a_token_is_the_rarer_the_fewer_passages_hold_it(store):
+    # of 3 passages 2 hold token 7, 1 (twice over) holds token 8, none holds token 9
+    expected = [np.log1p((3 - n + 0.5) / (n + 0.5)) for n in (2, 1, 0)]
+    assert store.rarity([7, 8, 9]) == pytest.approx(expected, abs=1e-6)
+    assert all(store.rarity([7, 8, 9]) > 0)
+
+
+def test_frequencies_grow_with_later_passages(store):
+    before = store.rarity([8])
+    store.add([Chunk("later", "d.md", "T", ("S",), "Later.", 0, 0)], [numbers(1)], [[8]])
+    assert store.rarity([8]) < before

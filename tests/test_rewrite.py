@@ -9,7 +9,7 @@ HISTORY = [Turn("user", "Who built the Quillon lighthouse?"), Turn("assistant", 
 @pytest.mark.parametrize("question", ["When was it built?", "And why?", "What about the others?", "How tall is that?"])
 def test_a_follow_up_is_searched_with_the_question_before(question):
     result = standalone(question, HISTORY)
-    assert result.search_text == f"Who built the Quillon lighthouse? {question}"
+    assert result.search_text == f"Who built the Quillon lighthouse? Marta Jevons built it. {question}"
     assert result.earlier_question == HISTORY[0].content
     assert result.changed
 
@@ -20,9 +20,28 @@ def test_a_question_that_stands_alone_does_not_drag_the_old_topic_along(question
     assert not standalone(question, HISTORY).changed
 
 
-def test_a_chain_of_follow_ups_goes_back_to_the_question_that_stands_alone():
-    history = [*HISTORY, Turn("user", "And its height?"), Turn("assistant", "37 metres.")]
-    assert standalone("Is that tall?", history).earlier_question == "Who built the Quillon lighthouse?"
+def test_a_chain_of_follow_ups_goes_back_to_the_question_that_names_something():
+    history = [*HISTORY, Turn("user", "How tall is it?"), Turn("assistant", "37 metres.")]
+    result = standalone("Is that tall?", history)
+    assert result.earlier_question == "Who built the Quillon lighthouse? How tall is it?"
+
+
+def test_a_follow_up_that_names_a_new_subject_leaves_the_old_one_behind():
+    history = [*HISTORY, Turn("user", "And what does CLIP learn from?"), Turn("assistant", "From images and captions.")]
+    result = standalone("How many pairs of them were required?", history)
+    assert result.search_text == (
+        "And what does CLIP learn from? From images and captions. How many pairs of them were required?"
+    )
+
+
+def test_only_the_start_of_a_long_answer_is_joined():
+    history = [HISTORY[0], Turn("assistant", "word " * 500)]
+    assert len(standalone("When was it built?", history).search_text) < 300
+
+
+def test_an_ordinal_points_into_the_last_answer():
+    assert depends_on_history("Which examples of the second component are named?")
+    assert not depends_on_history("Which model came first, BERT or GPT?")
 
 
 def test_without_history_nothing_is_added():

@@ -27,6 +27,7 @@ def searcher_over(tmp_path):
         passages.add(
             [Chunk(i, "d.md", "T", ("S",), text, 0, len(text)) for i, text in texts.items()],
             [embedding.token_vectors for embedding in embeddings],
+            [WordCountEmbedder(DIMENSION).token_ids(text) for text in texts.values()],
         )
         vectors.add(list(texts), np.array([embedding.vector for embedding in embeddings]).reshape(-1, DIMENSION))
         return Searcher(embedder, vectors, passages)
@@ -69,17 +70,25 @@ def test_late_interaction_is_the_mean_of_each_question_words_best_match():
     question = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
     passage = np.array([[1.0, 0.0], [0.6, 0.8]], np.float32)
     # the first word finds itself (1), the second its best match at 0.8
-    assert late_interaction(question, passage) == pytest.approx(0.9)
+    assert late_interaction(question, passage, np.ones(2, np.float32)) == pytest.approx(0.9)
+
+
+def test_late_interaction_heeds_a_heavier_word_more():
+    question = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
+    passage = np.array([[1.0, 0.0]], np.float32)
+    # matches 1 and 0, weighing 3 and 1
+    assert late_interaction(question, passage, np.array([3, 1], np.float32)) == pytest.approx(0.75)
 
 
 def test_late_interaction_of_a_passage_with_itself_is_one():
     passage = np.array([[1.0, 0.0], [0.6, 0.8]], np.float32)
-    assert late_interaction(passage, passage) == pytest.approx(1.0)
+    assert late_interaction(passage, passage, np.ones(2, np.float32)) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(("question", "passage"), [(0, 2), (2, 0), (0, 0)])
 def test_late_interaction_without_words_is_zero(question, passage):
-    assert late_interaction(np.ones((question, 3), np.float32), np.ones((passage, 3), np.float32)) == 0.0
+    weights = np.ones(question, np.float32)
+    assert late_interaction(np.ones((question, 3), np.float32), np.ones((passage, 3), np.float32), weights) == 0.0
 
 
 def test_the_passage_with_more_of_the_questions_words_comes_first(searcher_over):
@@ -87,8 +96,10 @@ def test_the_passage_with_more_of_the_questions_words_comes_first(searcher_over)
         searcher_over({"a": "wasps chew wood", "b": "queen bees lay eggs", "c": "queen ants walk"}).search("queen bees", 3).hits
     )
     assert [(hit.chunk.id, hit.score) for hit in hits] == [
-        ("b", pytest.approx(1.0, abs=0.01)),
-        ("c", pytest.approx(0.5, abs=0.01)),
+        # both words match; as a whole, 2 of its 4 words are asked for: cosine 2 / (√2 √4) = 0.707
+        ("b", pytest.approx((1 + 0.2 * 0.707) / 1.2, abs=0.01)),
+        # "queen" is in 2 of 3 passages: ln(1 + 1.5/2.5) = 0.47, against 0.98 for "bees", in one; cosine 1 / (√2 √3) = 0.408
+        ("c", pytest.approx((0.47 / 1.45 + 0.2 * 0.408) / 1.2, abs=0.01)),
         ("a", pytest.approx(0.0, abs=0.01)),
     ]
 
@@ -172,3 +183,27 @@ def test_the_same_question_gets_the_same_answer(searcher_over):
 def test_the_toy_corpus_answers_from_the_right_guide(toy_searcher):
     hits = toy_searcher.search("Who built the Quillon lighthouse?", 1).hits
     assert (hits[0].chunk.document, hits[0].chunk.section) == ("lighthouses.md", "Who built the Quillon lighthouse?")
+
+
+def test_given_passages_are_ranked_word_by_word_with_their_place_by_meaning(searcher_over):
+    # b has both words of the question, a one. But by meaning a comes first: a has three words with its title and heading,
+    # cosine 1 / (sqrt 2 * sqrt 3); b has sixteen, cosine 2 / (sqrt 2 * sqrt 16).
+    long = "bees hive " + " ".join(f"and{number}" for number in range(12))
+    given = [Chunk(i, "d.md", "T", ("S",), text, 0, len(text)) for i, text in (("a", "hive"), ("b", long))]
+    result = searcher_over({"other": "tides"}).rank("bees hive", given)
+    assert [(hit.chunk.id, hit.rank, hit.rank_by_meaning, hit.rank_by_keywords) for hit in result.hits] == [
+        ("b", 1, 2, None),
+        ("a", 2, 1, None),
+    ]
+    assert result.similarities == {"a": 0.4082, "b": 0.3536}
+
+
+def test_given_passages_score_as_the_same_passages_do_when_they_are_found(toy_searcher):
+    question = "Who built the Quillon lighthouse?"
+    found = {hit.chunk.id: hit.score for hit in toy_searcher.search(question, 20).hits}
+    ranked = {hit.chunk.id: hit.score for hit in toy_searcher.rank(question, toy_searcher.passage_store.chunks()).hits}
+    assert ranked == pytest.approx(found, abs=0.01)
+
+
+def test_no_given_passages_are_no_hits(toy_searcher):
+    assert toy_searcher.rank("Who built the Quillon lighthouse?", []).hits == ()

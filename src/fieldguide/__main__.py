@@ -1,6 +1,6 @@
 """`python -m fieldguide` is the `fieldguide` command."""
 
-from fieldguide.interfaces.cli import main
+from fieldguide.interfaces.cli import run
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -15,11 +15,11 @@ from fieldguide.events import Event, Failed, Loading
 from fieldguide.generation.model import Cancellation, ChatModel
 from fieldguide.generation.prompt import build_messages
 from fieldguide.indexing.documents import read_folder
-from fieldguide.indexing.index import BuildSummary, Index, build_index, current_generation, open_index
+from fieldguide.indexing.index import BuildSummary, Index, Manifest, build_index, current_generation, open_index
 from fieldguide.retrieval.embedder import Embedder, SentenceTransformerEmbedder
 from fieldguide.retrieval.search import Searcher
 from fieldguide.settings import Settings
-from fieldguide.types import SearchResult, Turn
+from fieldguide.types import Chunk, SearchResult, Turn
 from fieldguide.weights.catalog import Weights, load_catalog
 from fieldguide.weights.download import Hub, pull
 
@@ -113,6 +113,23 @@ class Fieldguide:
     def search(self, question: str, limit: int) -> SearchResult:
         """Ranked passages for a question; after `loading(with_model=False)`."""
         return self._searcher().search(question, limit)
+
+    def chunks(self) -> list[Chunk]:
+        """All passages of the index; after `loading(with_model=False)`."""
+        return self._searcher().passage_store.chunks()
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the index was made of and with; after `loading(with_model=False)`."""
+        self._searcher()
+        assert self._index
+        return self._index.manifest
+
+    @property
+    def model_name(self) -> str:
+        """What the language model is called; after `loading()`."""
+        assert self._model
+        return self._model.result().name
 
     def ingest(self, report: Report, *, rebuild: bool = False) -> BuildSummary:
         """Bring the index up to date with the guides, whatever its state."""

@@ -25,7 +25,7 @@ class Gate:
     """Two thresholds; how they were chosen stands in docs/abstaining.md."""
 
     refuse_above: float = -0.95
-    refuse_below_score: float = 0.45
+    refuse_below_score: float = 0.40
 
     def is_answerable(self, signals: Signals) -> bool:
         """Whether the passages seem to hold the answer."""

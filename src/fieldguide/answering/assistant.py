@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 from fieldguide.answering.abstain import REFUSAL, Gate, Signals
@@ -29,7 +29,8 @@ from fieldguide.events import (
 from fieldguide.generation import prompt as prompts
 from fieldguide.generation.model import Cancellation, ChatModel, Message, WritingOptions
 from fieldguide.retrieval.search import Searcher
-from fieldguide.types import Answer, Chunk, SearchResult, Timings, TokenCounts, Turn
+from fieldguide.sentences import split_sentences
+from fieldguide.types import Answer, Chunk, SearchResult, Sentence, Timings, TokenCounts, Turn
 
 MAX_QUESTION_CHARACTERS = 2000
 RETRIEVED = 12  # hits reported with every answer; how many of them are read is another matter
@@ -47,6 +48,10 @@ class AnswerOptions:
     temperature: float = 0.0
     seed: int = 0
     alternatives: int = 0
+    # answer from exactly these passages, without a search
+    given: tuple[Chunk, ...] | None = None
+    # ask the model alone: no passage, no gate, no citation
+    without_guides: bool = False
 
 
 @dataclass(slots=True)
@@ -123,19 +128,24 @@ class Assistant:
         clock.rewrite_s = clock.elapsed()
         yield Rewritten(rewritten.search_text, rewritten.changed)
 
-        result = self._searcher().search(rewritten.search_text, RETRIEVED)
+        if options.without_guides:
+            yield from self._answer_alone(question, rewritten, options, cancellation, clock)
+            return
+
+        searcher = self._searcher()
+        if options.given is None:
+            result = searcher.search(rewritten.search_text, RETRIEVED)
+            chunks = [hit.chunk for hit in result.hits[: options.passages]]
+        else:
+            result = searcher.rank(rewritten.search_text, options.given)
+            chunks = [hit.chunk for hit in result.hits]
         clock.retrieve_s = clock.elapsed() - clock.rewrite_s
         yield Retrieved(result)
-        chunks = [hit.chunk for hit in result.hits[: options.passages]]
         yield Quoted(self._support.likely_quotes(rewritten.search_text, chunks))
 
         packed, prompted = self._pack(question, rewritten, chunks, options)
         yield prompted
-        tokens = TokenCounts(0, 0, 0)
-        parts = self._model.render(packed.messages)
-        for progress in self._model.read(parts, cancellation):
-            tokens = TokenCounts(progress.tokens, progress.from_cache, 0)
-            yield Reading(progress.done, progress.tokens, progress.from_cache)
+        tokens = yield from self._read(packed.messages, cancellation)
 
         best_score = result.hits[0].score if result.hits else 0.0
         signals = Signals(self._model.log_probability(prompts.REFUSAL_WORDS), best_score)
@@ -157,19 +167,7 @@ class Assistant:
         tokens: TokenCounts,
     ) -> Iterator[Event]:
         # The gate has decided that there is an answer: the model may not open with a refusal.
-        writing = WritingOptions(
-            options.answer_tokens, options.temperature, options.seed, prompts.REFUSAL_WORDS, options.alternatives
-        )
-        text, generated = "", 0
-        for token in self._model.write(writing, cancellation):
-            if clock.first_token_s is None:
-                clock.first_token_s = clock.elapsed()
-            generated += 1
-            text += token.text
-            yield Token(token.text, token.log_probability, token.alternatives)
-        tokens = TokenCounts(tokens.prompt, tokens.reused, generated)
-
-        text = " ".join(text.split())
+        text, tokens = yield from self._stream(options, prompts.REFUSAL_WORDS, cancellation, clock, tokens)
         sentences, citations = self._support.check(text, included)
         for sentence in sentences:
             yield Checked(sentence, tuple(c for c in citations if c.marker in sentence.markers))
@@ -184,6 +182,47 @@ class Assistant:
             return
         yield Finished(Answer(question, text, False, sentences, citations, result.hits, clock.timings(), tokens))
 
+    def _answer_alone(
+        self,
+        question: str,
+        rewritten: Standalone,
+        options: AnswerOptions,
+        cancellation: Cancellation,
+        clock: _Clock,
+    ) -> Iterator[Event]:
+        messages = prompts.build_messages_alone(question, rewritten.earlier_question)
+        yield Prompted(self._part_counts(messages), (), "")
+        tokens = yield from self._read(messages, cancellation)
+        text, tokens = yield from self._stream(options, "", cancellation, clock, tokens)
+        sentences = tuple(Sentence(span.text, "unsupported") for span in split_sentences(text))
+        yield Finished(Answer(question, text, False, sentences, (), (), clock.timings(), tokens))
+
+    def _read(self, messages: Sequence[Message], cancellation: Cancellation) -> Generator[Event, None, TokenCounts]:
+        tokens = TokenCounts(0, 0, 0)
+        for progress in self._model.read(self._model.render(messages), cancellation):
+            tokens = TokenCounts(progress.tokens, progress.from_cache, 0)
+            yield Reading(progress.done, progress.tokens, progress.from_cache)
+        return tokens
+
+    def _stream(
+        self, options: AnswerOptions, forbidden: str, cancellation: Cancellation, clock: _Clock, tokens: TokenCounts
+    ) -> Generator[Event, None, tuple[str, TokenCounts]]:
+        """Let the model write; gives the whole text, its blanks made single, and the counts with what was written."""
+        writing = WritingOptions(options.answer_tokens, options.temperature, options.seed, forbidden, options.alternatives)
+        text, generated = "", 0
+        for token in self._model.write(writing, cancellation):
+            if clock.first_token_s is None:
+                clock.first_token_s = clock.elapsed()
+            generated += 1
+            text += token.text
+            yield Token(token.text, token.log_probability, token.alternatives)
+        return " ".join(text.split()), TokenCounts(tokens.prompt, tokens.reused, generated)
+
+    def _part_counts(self, messages: Sequence[Message]) -> tuple[PartCount, ...]:
+        parts = self._model.render(messages)
+        counts = self._model.count_tokens(parts)
+        return tuple(PartCount(part.kind, part.text, tokens) for part, tokens in zip(parts, counts, strict=True))
+
     def _pack(
         self, question: str, rewritten: Standalone, chunks: Sequence[Chunk], options: AnswerOptions
     ) -> tuple[prompts.PackedPrompt, Prompted]:
@@ -194,13 +233,9 @@ class Assistant:
                 f"The question leaves no room for a passage in {self._model.context_length} tokens.",
                 "Ask a shorter one.",
             )
-        parts = self._model.render(packed.messages)
-        counts = [
-            PartCount(part.kind, part.text, tokens) for part, tokens in zip(parts, self._model.count_tokens(parts), strict=True)
-        ]
         left_out = tuple(chunk.section for chunk in packed.left_out)
         reason = f"The context holds {self._model.context_length} tokens." if left_out else ""
-        return packed, Prompted(tuple(counts), left_out, reason)
+        return packed, Prompted(self._part_counts(packed.messages), left_out, reason)
 
     def _count(self, messages: Sequence[Message]) -> int:
         return sum(self._model.count_tokens(self._model.render(messages)))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fieldguide.types import Turn
-from fieldguide.words import content_words
+from fieldguide.words import content_words, names
 
 _PRONOUN = re.compile(r"\b(it|its|they|them|their|theirs|he|she|his|her|former|latter)\b", re.IGNORECASE)
 # "that" points back where it stands for a thing, not where it opens a clause ("a model that separates sounds").
@@ -13,12 +13,15 @@ _POINTER = re.compile(
     r"\b(this|that|these|those)\b(?=\s*[?.!]*$|\s+(?:is|are|was|were|do|does|did|work|works|mean|help|one|ones|"
     r"model|models|family|approach|method|technique|system|idea|paper|guide)\b)|"
     r"^\s*(?:is|are|was|were|do|does|did|can|could|will|would|has|have)\s+(?:this|that|these|those)\b|"
-    r"\bthe (?:other|others|first|second|third|last|same)(?: one| ones)?\s*[?.!]*$|\b(?:which|what) ones?\b|"
+    r"\bthe (?:other|others|first|second|third|fourth|last|same)"
+    r"(?: one| ones| component| part| stage| step| kind| type| two)?\b"
+    r"(?=\s*[?.!]*$|\s+(?:is|are|was|were|do|does|did|called|named|used)\b)|\b(?:which|what) ones?\b|"
     r"\b(?:tell me more|what else|anything else|any others?|more about)\s*[?.!]*$",
     re.IGNORECASE,
 )
 _CONTINUES = re.compile(r"^\s*(and|or|but|so|then|what about|how about)\b", re.IGNORECASE)
 _BARE = re.compile(r"^\s*(why|how|when|where|who|which|what)(\s+(not|so|then|exactly))?\s*[?.!]*$", re.IGNORECASE)
+_ANSWER_CHARACTERS = 200  # of the last answer: its start names what it is about
 _CLAUSE_END = re.compile(r",|;|\b(?:and|but|or|because|if|when|so)\b", re.IGNORECASE)
 
 
@@ -36,16 +39,21 @@ class Standalone:
 
 
 def standalone(question: str, history: Sequence[Turn]) -> Standalone:
-    """The question as it must be searched: alone, or with the question that it follows up.
+    """The question as it must be searched: alone, or with the turns that it follows up.
 
-    Only the nearest question that stands alone is joined, so an earlier topic does not linger.
+    Joined are the question before it and the start of its answer ("the second one" may stand only there); where that
+    question names nothing itself, the one before it, too. Earlier topics do not linger.
     """
-    if not depends_on_history(question):
+    asked = [turn.content for turn in history if turn.role == "user"]
+    if not asked or not depends_on_history(question):
         return Standalone(question, "")
-    for turn in reversed(history):
-        if turn.role == "user" and not depends_on_history(turn.content):
-            return Standalone(f"{turn.content} {question}", turn.content)
-    return Standalone(question, "")
+    earlier = asked[-1]
+    for content in reversed(asked[:-1]):
+        if not depends_on_history(earlier) or names(earlier):
+            break
+        earlier = f"{content} {earlier}"
+    answered = history[-1].content[:_ANSWER_CHARACTERS] if history[-1].role == "assistant" else ""
+    return Standalone(" ".join(filter(None, [earlier, answered, question])), earlier)
 
 
 def depends_on_history(question: str) -> bool:

@@ -21,6 +21,8 @@ INSTRUCTIONS = (
     f"{REFUSAL_WORDS}"
 )
 
+INSTRUCTIONS_ALONE = "Answer in one to three complete sentences. Copy names and numbers exactly."
+
 # Invented subjects: a fact learnt here can never pass for one from the guides.
 _EXAMPLE_PASSAGES = (
     "Lighthouses of the coast > Quillon\n"
@@ -56,6 +58,15 @@ def build_messages(question: str, passages: Sequence[str], earlier_question: str
         messages.append(Message("assistant", (PromptPart("example", example_answer),)))
     messages.append(_question_message(question, tuple(reversed(passages)), earlier_question))
     return tuple(messages)
+
+
+def build_messages_alone(question: str, earlier_question: str = "") -> tuple[Message, ...]:
+    """The same question without any passage: what the model says by itself."""
+    parts = [PromptPart("question", f"Earlier question: {earlier_question}\n")] if earlier_question else []
+    return (
+        Message("system", (PromptPart("instructions", INSTRUCTIONS_ALONE),)),
+        Message("user", (*parts, PromptPart("question", f"Question: {question}"))),
+    )
 
 
 def pack(

@@ -29,7 +29,7 @@ from fieldguide.retrieval.passage_store import PassageStore
 from fieldguide.retrieval.vector_store import ChromaVectorStore
 from fieldguide.types import Chunk, Document
 
-FORMAT_VERSION = 1  # raise it when files of an index change their form: older ones are then built anew
+FORMAT_VERSION = 2  # raise it when files of an index change their form: older ones are then built anew
 CHUNK_TOKENS = 200  # of the embedder's 256: room for a question's worth of context, and small enough to be read quickly
 _EMBED_AT_ONCE = 64  # passages whose vectors are held in memory before they are written
 
@@ -177,7 +177,8 @@ def _build(
             report("Embedding passages", start + len(group), len(chunks))
             embedded += len(new)
             embeddings = {**known, **{chunk.id: embedding for chunk, embedding in zip(new, fresh, strict=True)}}
-            store.add(group, [embeddings[chunk.id].token_vectors for chunk in group])
+            token_ids = [embedder.token_ids(chunk.embedded_text) for chunk in group]
+            store.add(group, [embeddings[chunk.id].token_vectors for chunk in group], token_ids)
             vectors.add([chunk.id for chunk in group], np.stack([embeddings[chunk.id].vector for chunk in group]))
     finally:
         store.close()

@@ -45,6 +45,9 @@ class Embedder(Protocol):
     def count_tokens(self, text: str) -> int:
         """How many tokens the text has, with the model's own start and end tokens."""
 
+    def token_ids(self, text: str) -> list[int]:
+        """The tokens of the text that `embed` gives vectors for, in their order."""
+
     def embed(self, texts: Sequence[str]) -> list[Embedding]:
         """Embed texts in order."""
 
@@ -96,6 +99,11 @@ class SentenceTransformerEmbedder:
     def count_tokens(self, text: str) -> int:
         """How many tokens the text has, with the model's own start and end tokens."""
         return len(self._tokenizer.encode(text).ids)
+
+    def token_ids(self, text: str) -> list[int]:
+        """The tokens of the text that `embed` gives vectors for, in their order."""
+        room = self.max_tokens - 2  # start and end
+        return [i for i in self._tokenizer.encode(text, add_special_tokens=False).ids if i not in self._special_ids][:room]
 
     def embed(self, texts: Sequence[str]) -> list[Embedding]:
         """Embed texts in order.

@@ -8,6 +8,7 @@ import json
 import re
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldguide.errors import SearchIndexError
-from fieldguide.types import Chunk, FloatMatrix
+from fieldguide.types import Chunk, FloatMatrix, FloatVector
 
 _SCHEMA = """
 CREATE TABLE passages (
@@ -24,6 +25,7 @@ CREATE TABLE passages (
     heading_path TEXT NOT NULL, text TEXT NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL,
     scales BLOB NOT NULL, token_vectors BLOB NOT NULL
 );
+CREATE TABLE token_frequency (token INTEGER PRIMARY KEY, passages INTEGER NOT NULL);
 CREATE VIRTUAL TABLE keywords USING fts5 (
     title, section, text, content='', tokenize='porter unicode61 remove_diacritics 2'
 );
@@ -49,9 +51,15 @@ class PassageStore:
         except sqlite3.Error as error:
             raise self._damaged(error) from error
 
-    def add(self, chunks: Sequence[Chunk], token_vectors: Sequence[FloatMatrix]) -> None:
-        """Store passages with their token vectors (tokens, d), all of them or none."""
+    def add(self, chunks: Sequence[Chunk], token_vectors: Sequence[FloatMatrix], token_ids: Sequence[Sequence[int]]) -> None:
+        """Store passages with the ids and vectors (tokens, d) of their tokens, all of them or none."""
         with self._lock, self._db:
+            counts = Counter(token for ids in token_ids for token in set(ids))
+            self._db.executemany(
+                "INSERT INTO token_frequency VALUES (?, ?) "
+                "ON CONFLICT (token) DO UPDATE SET passages = passages + excluded.passages",
+                counts.items(),
+            )
             for chunk, vectors in zip(chunks, token_vectors, strict=True):
                 scales, integers = quantize(vectors)
                 path = json.dumps(chunk.heading_path)
@@ -93,6 +101,14 @@ class PassageStore:
             matrix = np.frombuffer(integers, np.int8).reshape(-1, dimension)
             found[i] = matrix * np.frombuffer(scales, np.float32)[:, None]
         return found
+
+    def rarity(self, token_ids: Sequence[int]) -> FloatVector:
+        """How much each token says: BM25's inverse document frequency over the passages, always above 0."""
+        marks = ",".join("?" * len(token_ids))
+        found = dict(self._rows(f"SELECT token, passages FROM token_frequency WHERE token IN ({marks})", tuple(token_ids)))
+        ((total,),) = self._rows("SELECT count(*) FROM passages", ())
+        frequency = np.array([found.get(token, 0) for token in token_ids], np.float32)
+        return np.asarray(np.log1p((total - frequency + 0.5) / (frequency + 0.5)), np.float32)
 
     def close(self) -> None:
         """Release the file."""

@@ -1,7 +1,8 @@
 """From a question to ranked passages.
 
-Two searches, by meaning and by keywords, are fused by reciprocal rank (Cormack et al. 2009); the best of the fused list
-are re-ranked by late interaction: for each word of the question its best match among the words of the passage, averaged.
+Two searches, by meaning and by keywords, are fused by reciprocal rank (Cormack et al. 2009). The best of the fused list are
+re-ranked by late interaction: for each word of the question its best match among the words of the passage, averaged, where
+rare words count for more than common ones. A little of the passage's nearness as a whole is added.
 """
 
 from collections.abc import Sequence
@@ -9,14 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fieldguide.retrieval.embedder import Embedder
+from fieldguide.retrieval.embedder import Embedder, Embedding
 from fieldguide.retrieval.passage_store import PassageStore
 from fieldguide.retrieval.vector_store import VectorStore
-from fieldguide.types import FloatMatrix, Hit, SearchResult
+from fieldguide.types import Chunk, FloatMatrix, FloatVector, Hit, SearchResult
 
 CANDIDATES = 60
 SCORES_KEPT_UP_TO = 5000  # passages; beyond that a score for every passage would swell the trace
 _FUSION_CONSTANT = 60
+_WHOLE_PASSAGE_SHARE = 0.2  # measured on the dev questions: docs/evaluation.md
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,11 @@ class Searcher:
         fused = fuse([by_meaning, by_keywords])[:CANDIDATES]
 
         vectors = self.passage_store.token_vectors(fused, self.embedder.dimension)
-        scores = {i: late_interaction(embedding.token_vectors, vectors[i]) for i in fused if i in vectors}
+        whole = dict(nearest) | self._similarities(embedding.vector, [i for i in fused if i not in dict(nearest)])
+        rarity = self._rarity(question, embedding)
+        scores = {
+            i: combined(late_interaction(embedding.token_vectors, vectors[i], rarity), whole[i]) for i in fused if i in vectors
+        }
         best = sorted(scores, key=lambda i: -scores[i])[:limit]
         chunks = {chunk.id: chunk for chunk in self.passage_store.chunks(best)}
         hits = tuple(
@@ -47,6 +53,35 @@ class Searcher:
         )
         similarities = dict(nearest) if count <= SCORES_KEPT_UP_TO else {}
         return SearchResult(hits, {i: round(score, 4) for i, score in similarities.items()})
+
+    def rank(self, question: str, chunks: Sequence[Chunk]) -> SearchResult:
+        """Given passages as hits, ranked as a search would rank them; nothing is looked up."""
+        asked, *embedded = self.embedder.embed([question, *(chunk.embedded_text for chunk in chunks)])
+        similarities = {c.id: float(asked.vector @ e.vector) for c, e in zip(chunks, embedded, strict=True)}
+        rarity = self._rarity(question, asked)
+        scores = {
+            c.id: combined(late_interaction(asked.token_vectors, e.token_vectors, rarity), similarities[c.id])
+            for c, e in zip(chunks, embedded, strict=True)
+        }
+        by_meaning = sorted(similarities, key=lambda i: -similarities[i])
+        best = sorted(chunks, key=lambda chunk: -scores[chunk.id])
+        hits = tuple(
+            Hit(chunk, rank, scores[chunk.id], by_meaning.index(chunk.id) + 1, None, by_meaning.index(chunk.id) + 1)
+            for rank, chunk in enumerate(best, 1)
+        )
+        return SearchResult(hits, {i: round(score, 4) for i, score in similarities.items()})
+
+    def _rarity(self, question: str, embedding: Embedding) -> FloatVector:
+        return self.passage_store.rarity(self.embedder.token_ids(question))[: len(embedding.token_vectors)]
+
+    def _similarities(self, vector: FloatVector, ids: Sequence[str]) -> dict[str, float]:
+        """Cosine of passages that the search by meaning did not bring."""
+        return {i: float(vector @ found) for i, found in self.vector_store.vectors(ids).items()} if ids else {}
+
+
+def combined(words: float, whole: float) -> float:
+    """One score from the match of the words and the nearness of the passage as a whole, at most 1."""
+    return (words + _WHOLE_PASSAGE_SHARE * whole) / (1 + _WHOLE_PASSAGE_SHARE)
 
 
 def fuse(rankings: Sequence[Sequence[str]]) -> list[str]:
@@ -58,11 +93,14 @@ def fuse(rankings: Sequence[Sequence[str]]) -> list[str]:
     return sorted(scores, key=lambda i: (-scores[i], i))
 
 
-def late_interaction(question: FloatMatrix, passage: FloatMatrix) -> float:
-    """Mean over question tokens of the best cosine with a passage token; question (q, d), passage (p, d), unit length."""
+def late_interaction(question: FloatMatrix, passage: FloatMatrix, weights: FloatVector) -> float:
+    """Weighted mean over question tokens of the best cosine with a passage token.
+
+    question (q, d) and passage (p, d) of unit length; weights (q,), above 0.
+    """
     if not len(question) or not len(passage):
         return 0.0
-    return float(np.mean((question @ passage.T).max(axis=1)))
+    return float(np.average((question @ passage.T).max(axis=1), weights=weights))
 
 
 def _rank(ranking: Sequence[str], wanted: str) -> int | None:

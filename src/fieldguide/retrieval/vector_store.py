@@ -27,8 +27,8 @@ class VectorStore(Protocol):
     def nearest(self, vector: FloatVector, limit: int) -> list[tuple[str, float]]:
         """Ids with their cosine similarity to `vector`, nearest first."""
 
-    def vectors(self) -> dict[str, FloatVector]:
-        """All stored vectors by id."""
+    def vectors(self, ids: Sequence[str] | None = None) -> dict[str, FloatVector]:
+        """Stored vectors by id: those of `ids`, or all."""
 
     def close(self) -> None:
         """Release files and memory."""
@@ -72,10 +72,10 @@ class ChromaVectorStore:
         # Chroma returns cosine distance; similarity reads more naturally: higher is nearer.
         return [(i, 1.0 - float(d)) for i, d in zip(found["ids"][0], found["distances"][0], strict=True)]
 
-    def vectors(self) -> dict[str, FloatVector]:
-        """All stored vectors by id."""
+    def vectors(self, ids: Sequence[str] | None = None) -> dict[str, FloatVector]:
+        """Stored vectors by id: those of `ids`, or all."""
         with _readable():
-            found = self._collection.get(include=["embeddings"])
+            found = self._collection.get(ids=None if ids is None else list(ids), include=["embeddings"])
         return {i: np.asarray(v, np.float32) for i, v in zip(found["ids"], found["embeddings"], strict=True)}
 
     def close(self) -> None:

@@ -1,6 +1,8 @@
 """The `fieldguide` command. Heavy libraries are imported inside the commands that need them, so `--help` is instant."""
 
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -103,6 +105,26 @@ def _ingest(
     ingest({"data_dir": data_dir}, rebuild=rebuild, as_json=as_json)
 
 
+@app.command("eval")
+def _eval(
+    questions: Annotated[Path, typer.Option("--questions", help="File of questions, one JSON object a line.")],
+    answers: Annotated[Path, typer.Option("--answers", help="Where each answer is kept; an earlier run goes on.")],
+    report: Annotated[Path, typer.Option("--report", help="Where the report goes (Markdown; JSON beside it).")],
+    mode: Annotated[str, typer.Option("--mode", help="end-to-end, oracle, no-retrieval or retrieval.")] = "end-to-end",
+    split: Annotated[str | None, typer.Option("--split", help="dev or test (default: all questions).")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Ask only the first so many.")] = None,
+    against: Annotated[Path | None, typer.Option("--against", help="JSON report of an earlier run to compare with.")] = None,
+    model: Model = None,
+    passages: Annotated[int | None, typer.Option("--passages", help="How many passages the model reads.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Ask a file of questions and report how good the answers are, and which stage lost each miss."""
+    from fieldguide.interfaces.cli.evaluate import evaluate
+
+    flags = {"data_dir": data_dir, "model": model, "passages": passages}
+    evaluate(questions, mode, answers, report, flags, split=split, limit=limit, against=against)
+
+
 models = typer.Typer(help="The weights: what there is, fetching, checking.", no_args_is_help=True)
 app.add_typer(models, name="models")
 ModelNames = Annotated[list[str] | None, typer.Argument(help="default, fast, tiny or embedder (default: what answers need).")]
@@ -140,6 +162,25 @@ def _models_path(name: Annotated[str, typer.Argument(help="default, fast, tiny o
     print_path(name)
 
 
+def run() -> None:
+    """The `fieldguide` command of the shell: `main`, and then an end at once.
+
+    Weights and libraries may still be loading in the background when a command ends, after an error above all. Taking
+    native libraries down under their own threads crashes; whatever is being written survives a kill by design.
+    """
+    status: int | str | None = 0
+    try:
+        main()
+    except SystemExit as end:
+        status = end.code
+    except KeyboardInterrupt:
+        status = 130
+    with suppress(OSError, ValueError):  # the reader of our output may have gone
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status if isinstance(status, int) else int(status is not None))
+
+
 def main(arguments: list[str] | None = None) -> Any:  # noqa: ANN401 - whatever typer returns, which is nothing
     """Run the command line; expected failures become one line on standard error and exit status 1."""
     try:
@@ -148,5 +189,4 @@ def main(arguments: list[str] | None = None) -> Any:  # noqa: ANN401 - whatever 
         sys.stderr.write(f"fieldguide: {error}\n")
         sys.exit(1)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone; Python would complain at exit
-        sys.exit(1)
+        sys.exit(1)  # the reader of our output has gone

@@ -1,0 +1,98 @@
+"""`fieldguide eval`: ask a file of questions and report how good the answers are."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import fieldguide
+from fieldguide.assembly import Fieldguide
+from fieldguide.errors import EvaluationError
+from fieldguide.evaluation.markdown import as_markdown
+from fieldguide.evaluation.questions import Split, load_questions
+from fieldguide.evaluation.report import Figures, compare, figures, judge
+from fieldguide.evaluation.run import MODES, Mode, Run, run_questions
+from fieldguide.events import Loading
+from fieldguide.generation.prompt import PROMPT_VERSION
+from fieldguide.interfaces.cli.terminal import LoadingDisplay, show_loading
+from fieldguide.settings import resolve_settings
+
+
+def evaluate(
+    questions_path: Path,
+    mode: str,
+    answers: Path,
+    report: Path,
+    flags: Mapping[str, Any],
+    *,
+    split: str | None = None,
+    limit: int | None = None,
+    against: Path | None = None,
+) -> None:
+    """Run, judge, and write the report as Markdown and, beside it, as JSON."""
+    if mode not in MODES:
+        raise EvaluationError(f"There is no mode '{mode}'.", f"Known: {', '.join(MODES)}.")
+    if split and split not in get_args(Split):
+        raise EvaluationError(f"There is no split '{split}'.", "Known: dev, test.")
+    chosen: Mode = mode
+    questions = load_questions(questions_path, _warn)
+    questions = [question for question in questions if split in (None, question.split)][:limit]
+    earlier = _read_figures(against) if against else None
+
+    made = Fieldguide(resolve_settings(flags))
+    with_model = mode != "retrieval"
+    show_loading(made.loading(with_model=with_model))
+    run = Run(chosen, _made_with(made, questions_path, split, with_model=with_model))
+    with LoadingDisplay() as display:
+
+        def show(done: int, total: int, seconds_left: float) -> None:
+            detail = f"{done} of {total}, {seconds_left / 60:.0f} min left"
+            display.show(Loading(f"Asking ({mode})", done / total, detail))
+
+        rows = run_questions(made, questions, run, answers, show)
+    judged = judge(questions, rows, made.chunks(), made.settings.passages)
+    content = figures(questions, rows, judged, run)
+    comparison = compare(content, earlier) if earlier else None
+    report.parent.mkdir(parents=True, exist_ok=True)
+    markdown = as_markdown(content, comparison)
+    report.write_text(markdown, encoding="utf-8")
+    report.with_suffix(".json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    sys.stdout.write(markdown.split("## Misses")[0])
+    sys.stdout.write(f"Written: {report} and {report.with_suffix('.json')}\n")
+    made.close()
+
+
+def _made_with(made: Fieldguide, questions: Path, split: str | None, *, with_model: bool) -> dict[str, Any]:
+    settings = made.settings
+    about: dict[str, Any] = {
+        "version": fieldguide.__version__,
+        "questions": questions.name,
+        "questions_sha256": hashlib.sha256(questions.read_bytes()).hexdigest()[:12],
+        "split": split or "all",
+        "corpus": made.manifest.corpus[:12],
+        "embedder": made.manifest.embedder[:12],
+        "chunk_tokens": made.manifest.chunk_tokens,
+        "chunker_version": made.manifest.chunker_version,
+    }
+    if with_model:
+        about |= {
+            "model": made.model_name,
+            "passages": settings.passages,
+            "prompt_version": PROMPT_VERSION,
+            "passage_cache": "none",
+        }
+    return about
+
+
+def _warn(warning: str) -> None:
+    sys.stderr.write(f"{warning}\n")
+
+
+def _read_figures(path: Path) -> Figures:
+    try:
+        content: Figures = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EvaluationError(f"{path} is no report of an earlier run: {error}.", "Give the JSON of a report.") from error
+    return content
