@@ -112,14 +112,12 @@ def test_no_retrieval_can_refuse_nothing(run, files):
     assert files.figures["answers"]["refused_rightly"]["count"] == 0
 
 
-@pytest.mark.xfail(strict=True, reason="report.py, _lost_at: knows nothing of the mode")
 def test_a_miss_without_retrieval_is_not_laid_to_the_search(run, files):
     files.ask(EGGS)
     run("--mode", "no-retrieval", replies=["Many."])
     assert "not retrieved" not in files.figures["answers"]["lost_at"]
 
 
-@pytest.mark.xfail(strict=True, reason="report.py, _lost_at: knows nothing of the mode")
 def test_a_miss_of_the_oracle_is_not_laid_to_packing_when_the_model_was_shown_the_fact(run, files):
     sources = [
         "bees.md#How many bees live in a hive?",
@@ -272,7 +270,6 @@ def test_runs_over_different_guides_are_not_compared(run, earlier):
     assert "cannot be compared: they differ in corpus" in last_line(err)
 
 
-@pytest.mark.xfail(strict=True, reason="evaluate.py: compare() refuses only after all was asked")
 def test_that_runs_cannot_be_compared_is_told_before_anything_is_asked(run, earlier):
     with_another_corpus(earlier)
     model = ScriptedModel([GOOD])
@@ -288,7 +285,6 @@ def test_an_earlier_report_that_is_missing_is_one_line(run, files, tmp_path):
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", '{"run": {"mode": "end-to-end"}}', "5"])
-@pytest.mark.xfail(strict=True, reason="evaluate.py, _read_figures: the form is not checked")
 def test_an_earlier_report_that_is_none_is_one_line(run, files, tmp_path, content):
     files.ask(EGGS)
     (tmp_path / "odd.json").write_text(content)
@@ -297,7 +293,6 @@ def test_an_earlier_report_that_is_none_is_one_line(run, files, tmp_path, conten
     assert "odd.json" in last_line(err)
 
 
-@pytest.mark.xfail(strict=True, reason="evaluate.py: an OSError while writing the report is a traceback")
 def test_a_report_that_cannot_be_written_is_one_line(run, files, tmp_path):
     files.ask(EGGS)
     (tmp_path / "file").write_text("in the way")
@@ -306,28 +301,23 @@ def test_a_report_that_cannot_be_written_is_one_line(run, files, tmp_path):
     assert "cannot be written" in last_line(err)
 
 
-@pytest.mark.xfail(strict=True, reason="evaluate.py: the report's JSON replaces the answers")
 def test_a_report_and_answers_that_would_share_a_file_are_refused(run, files, tmp_path):
     files.ask(EGGS)
     status, _, _ = run(answers=tmp_path / "run.json", report=tmp_path / "run.md")
     assert status == 1
 
 
-@pytest.mark.xfail(strict=True, reason="evaluate.py: the JSON replaces the Markdown")
 def test_a_report_named_as_its_own_figures_is_refused(run, files, tmp_path):
     files.ask(EGGS)
     assert run(report=tmp_path / "report.json")[0] == 1
-
-
-_NOT_KEPT = pytest.mark.xfail(strict=True, reason="evaluate.py, _made_with: leaves out what shapes an answer")
 
 
 @pytest.mark.parametrize(
     "changed",
     [
         pytest.param({"passages": 2}, id="passages"),
-        pytest.param({"answer_tokens": 20}, id="answer_tokens", marks=_NOT_KEPT),
-        pytest.param({"context_length": 2048}, id="context_length", marks=_NOT_KEPT),
+        pytest.param({"answer_tokens": 20}, id="answer_tokens"),
+        pytest.param({"context_length": 2048}, id="context_length"),
     ],
 )
 def test_answers_made_with_other_settings_are_refused(run, files, changed):

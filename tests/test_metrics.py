@@ -167,6 +167,5 @@ def test_two_runs_that_agree_differ_by_nothing():
     assert metrics.difference_interval(0, 0, 20) == (0.0, 0.0)
 
 
-@pytest.mark.xfail(strict=True, reason="metrics.py, difference_interval: not clipped to -1 and 1")
 def test_a_paired_difference_is_never_more_than_all():
     assert metrics.difference_interval(9, 1, 10)[1] <= 1.0

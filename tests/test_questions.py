@@ -131,7 +131,6 @@ WRONGLY_TYPED = {
 
 
 @pytest.mark.parametrize("value", WRONGLY_TYPED.values(), ids=WRONGLY_TYPED.keys())
-@pytest.mark.xfail(strict=True, reason="questions.py, _question: values inside the lists are not checked")
 def test_a_value_of_the_wrong_type_is_refused(load, value):
     with pytest.raises(EvaluationError, match="line 2"):
         load(FINE, f'{{"id": "a", "question": "?", {value}}}')
@@ -147,7 +146,6 @@ def test_line_numbers_count_empty_lines(load):
         load(FINE, "", "", "{")
 
 
-@pytest.mark.xfail(strict=True, reason="questions.py, load_questions: splitlines() splits at U+2028 too")
 def test_a_line_separator_inside_a_text_does_not_end_the_line(load):
     assert load('{"id": "a", "question": "One\u2028two?"}')[0].question == "One\u2028two?"
 

@@ -201,7 +201,6 @@ def test_a_question_that_cannot_be_asked_is_a_row_with_an_error(ask):
     assert answered["answer"] == GOOD
 
 
-@pytest.mark.xfail(strict=True, reason="run.py, _retrieve: an error of the search ends the run")
 def test_a_search_that_fails_is_a_row_with_an_error_and_the_run_goes_on(fieldguide_with, answers):
     made = fieldguide_with(ScriptedModel())
     list(made.loading(with_model=False))
@@ -264,7 +263,6 @@ def test_an_interrupt_leaves_every_finished_answer(ask, answers):
         pytest.param(
             1,
             id="by its line break alone",
-            marks=pytest.mark.xfail(strict=True, reason="run.py, _earlier_rows: the next row is appended to the same line"),
         ),
     ],
 )
@@ -276,7 +274,6 @@ def test_a_last_line_that_was_cut_is_mended(ask, answers, cut):
     assert kept(answers) == rows
 
 
-@pytest.mark.xfail(strict=True, reason="run.py, _earlier_rows: read_text() fails on half a letter")
 def test_a_half_written_letter_at_the_end_is_asked_again(ask, answers):
     ask([EGGS])
     line = json.dumps({"id": "tower", "answer": "né"}, ensure_ascii=False).encode()
@@ -284,7 +281,6 @@ def test_a_half_written_letter_at_the_end_is_asked_again(ask, answers):
     assert [row["answer"] for row in ask([EGGS, TOWER], ScriptedModel([BY_JEVONS]))] == [GOOD, BY_JEVONS]
 
 
-@pytest.mark.xfail(strict=True, reason="run.py, _earlier_rows: splitlines() splits at U+2028 too")
 def test_an_answer_with_a_line_separator_in_it_is_not_asked_again(ask, answers):
     ask([replace(EGGS, passages=((EGGS.question, f"Hives hum.\u2028{GOOD}"),))])
     again = ScriptedModel([GOOD])
@@ -311,7 +307,6 @@ def test_a_row_with_an_error_is_asked_again_and_replaced(ask, answers):
             {"made_with": {"corpus": "toy"}},
             "split",
             id="one key less",
-            marks=pytest.mark.xfail(strict=True, reason="run.py, _earlier_rows: keys of the earlier run alone are not named"),
         ),
     ],
 )
@@ -338,7 +333,7 @@ def test_an_empty_answers_file_is_a_new_run(ask, answers):
 
 def test_answers_that_cannot_be_written_are_one_line(ask, answers):
     answers.parent.write_text("in the way")
-    with pytest.raises(EvaluationError, match=r"answers\.jsonl cannot be"):
+    with pytest.raises(EvaluationError, match=r"answers\.jsonl.* cannot be"):
         ask([EGGS])
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fieldguide.evaluation.report import READ_TO, Figures
 
 
-def as_markdown(content: Figures, comparison: Figures | None = None) -> str:
+def as_markdown(content: Figures) -> str:
     """The report as people read it."""
     run = content["run"]
     lines = [f"# Evaluation: {run['mode']}", "", "| | |", "|---|---|"]
@@ -15,8 +15,8 @@ def as_markdown(content: Figures, comparison: Figures | None = None) -> str:
         lines += _answers(content["answers"])
     if "retrieval" in content:
         lines += _retrieval(content["retrieval"])
-    if comparison:
-        lines += _comparison(comparison)
+    if "comparison" in content:
+        lines += _comparison(content["comparison"])
     lines += _misses(content["misses"])
     lines += [f"- `{i}` failed: {error}" for i, error in content["failed"].items()]
     return "\n".join(lines) + "\n"
@@ -34,7 +34,7 @@ def _answers(answers: Figures) -> list[str]:
     }
     lines += [_share_row(name, figure) for name, figure in named.items()]
     lines += ["", "| kind | right | 95% interval | count |", "|---|---|---|---|"]
-    lines += [_share_row(kind, figure) for kind, figure in answers["right"].items() if kind != "answerable"]
+    lines += [_share_row(kind, figure) for kind, figure in answers["right"]["by_kind"].items()]
     lines += ["", "| stage that lost the answer | answers |", "|---|---|"]
     lines += [f"| {stage} | {count} |" for stage, count in answers["lost_at"].items()]
     if answers["first_token_s"]:
@@ -47,7 +47,7 @@ def _answers(answers: Figures) -> list[str]:
 def _retrieval(retrieval: Figures) -> list[str]:
     heads = [*(f"in {n:,} characters" for n in READ_TO), "hit@1", "hit@5", "MRR", "nDCG@10", "ms", "questions"]
     lines = ["## Retrieval", "", f"| kind | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
-    for kind, row in retrieval.items():
+    for kind, row in {"all": retrieval["all"], **retrieval["by_kind"]}.items():
         if row["mrr"] is None:
             continue
         cells = [_percent(row[f"found_{n}"]) for n in READ_TO] + [_percent(row["hit_1"]), _percent(row["hit_5"])]

@@ -72,4 +72,4 @@ def difference_interval(better: int, worse: int, total: int) -> tuple[float, flo
     """The 95% confidence interval of a paired difference of shares (normal approximation, Newcombe 1998 method 1)."""
     difference = (better - worse) / total
     spread = 1.96 * math.sqrt(max(better + worse - (better - worse) ** 2 / total, 0.0)) / total
-    return difference - spread, difference + spread
+    return max(difference - spread, -1.0), min(difference + spread, 1.0)

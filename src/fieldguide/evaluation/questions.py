@@ -45,7 +45,7 @@ def load_questions(path: Path, warn: Callable[[str], None] = lambda _: None) -> 
     Keys that are not known are passed over; `warn` is told of them.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except OSError as error:
         raise EvaluationError(f"{path} cannot be read: {error.strerror or error}.", "Give a questions file.") from error
     except UnicodeDecodeError as error:
@@ -83,17 +83,52 @@ def _question(row: dict[str, Any], where: str) -> Question:
             raise EvaluationError(f"{where}: '{key}' is missing or empty.", "Every row needs an id and a question.")
     if row.get("expect") not in (None, "abstain"):
         raise EvaluationError(f"{where}: 'expect' is {row['expect']!r}.", 'It may only be "abstain".')
-    try:
-        return Question(
-            id=row["id"],
-            kind=str(row.get("kind", "")),
-            question=row["question"],
-            history=tuple(Turn(turn["role"], str(turn["content"])) for turn in row.get("history", ())),
-            must=tuple(tuple(str(alternative) for alternative in group) for group in row.get("must", ())),
-            must_not=tuple(str(text) for text in row.get("must_not", ())),
-            abstain=row.get("expect") == "abstain",
-            passages=tuple((str(passage["title"]), str(passage["text"])) for passage in row.get("passages", ())),
-            sources=tuple(str(source) for source in row.get("sources", ())),
-        )
-    except (TypeError, KeyError) as error:
-        raise EvaluationError(f"{where}: a value is not of its form ({error}).", "See docs/evaluation.md.") from error
+    return Question(
+        id=row["id"],
+        kind=_text(row, "kind", where) if "kind" in row else "",
+        question=row["question"],
+        history=tuple(_turn(turn, where) for turn in _items(row, "history", where)),
+        must=tuple(tuple(_filled(group, "must", where)) for group in _items(row, "must", where)),
+        must_not=tuple(_filled(row.get("must_not", []), "must_not", where, may_be_empty=True)),
+        abstain=row.get("expect") == "abstain",
+        passages=tuple(_passage(passage, where) for passage in _items(row, "passages", where)),
+        sources=tuple(_filled(row.get("sources", []), "sources", where, may_be_empty=True)),
+    )
+
+
+def _wrong(key: str, where: str, should: str) -> EvaluationError:
+    return EvaluationError(f"{where}: '{key}' is not {should}.", "See docs/evaluation.md for the form of a row.")
+
+
+def _items(row: dict[str, Any], key: str, where: str) -> list[Any]:
+    value = row.get(key, [])
+    if not isinstance(value, list):
+        raise _wrong(key, where, "a list")
+    return value
+
+
+def _filled(value: Any, key: str, where: str, *, may_be_empty: bool = False) -> list[str]:  # noqa: ANN401 - parsed JSON
+    """A list of texts, none of them blank."""
+    if not isinstance(value, list) or not all(isinstance(text, str) and text.strip() for text in value):
+        raise _wrong(key, where, "made of lists of texts")
+    if not value and not may_be_empty:
+        raise _wrong(key, where, "made of groups with an alternative each")
+    return value
+
+
+def _text(row: dict[str, Any], key: str, where: str) -> str:
+    if not isinstance(row.get(key), str):
+        raise _wrong(key, where, "a text")
+    return str(row[key])
+
+
+def _turn(turn: Any, where: str) -> Turn:  # noqa: ANN401 - parsed JSON
+    if not isinstance(turn, dict) or turn.get("role") not in ("user", "assistant"):
+        raise _wrong("history", where, 'a list of turns with the role "user" or "assistant"')
+    return Turn(turn["role"], _text(turn, "content", where))
+
+
+def _passage(passage: Any, where: str) -> tuple[str, str]:  # noqa: ANN401 - parsed JSON
+    if not isinstance(passage, dict):
+        raise _wrong("passages", where, "a list of objects with title and text")
+    return _text(passage, "title", where), _text(passage, "text", where)

@@ -9,7 +9,7 @@ from typing import Any
 from fieldguide.errors import EvaluationError
 from fieldguide.evaluation import metrics
 from fieldguide.evaluation.questions import Question
-from fieldguide.evaluation.run import Row, Run
+from fieldguide.evaluation.run import Mode, Row, Run
 from fieldguide.types import Chunk
 
 READ_TO = (1000, 2000, 3000)  # characters of passages, best first
@@ -26,7 +26,9 @@ class Judged:
     lost_at: str
 
 
-def judge(questions: Sequence[Question], rows: Sequence[Row], chunks: Sequence[Chunk], passages_read: int) -> list[Judged]:
+def judge(
+    questions: Sequence[Question], rows: Sequence[Row], chunks: Sequence[Chunk], passages_read: int, mode: Mode
+) -> list[Judged]:
     """Each answered question with its verdict; skipped and failed rows are left out."""
     corpus = [chunk.passage for chunk in chunks]
     judged = []
@@ -34,7 +36,8 @@ def judge(questions: Sequence[Question], rows: Sequence[Row], chunks: Sequence[C
         if "error" in row or "skipped" in row:
             continue
         right = metrics.is_right(question, row["answer"], abstained=row["abstained"])
-        judged.append(Judged(question, row, right, "" if right else _lost_at(question, row, corpus, passages_read)))
+        lost_at = "" if right else _lost_at(question, row, corpus, passages_read, mode)
+        judged.append(Judged(question, row, right, lost_at))
     return judged
 
 
@@ -69,11 +72,7 @@ def figures(questions: Sequence[Question], rows: Sequence[Row], judged: Sequence
 
 def compare(new: Figures, old: Figures) -> Figures:
     """The paired difference of two runs over the questions that both have; refuses runs over different guides."""
-    for key in ("corpus", "mode"):
-        if new["run"].get(key) != old["run"].get(key):
-            raise EvaluationError(
-                f"The runs cannot be compared: they differ in {key}.", "Compare runs of one mode over the same guides."
-            )
+    require_comparable(new, old)
     shared = [i for i in new["right"] if i in old["right"]]
     if not shared:
         raise EvaluationError("The runs cannot be compared: they share no question.", "Use the same questions file.")
@@ -88,6 +87,15 @@ def compare(new: Figures, old: Figures) -> Figures:
         "interval": [low, high],
         "p_value": metrics.mcnemar(better, worse),
     }
+
+
+def require_comparable(new: Figures, old: Figures) -> None:
+    """Raise EvaluationError unless both runs asked in the same mode over the same guides."""
+    for key in ("corpus", "mode"):
+        if new["run"].get(key) != old["run"].get(key):
+            raise EvaluationError(
+                f"The runs cannot be compared: they differ in {key}.", "Compare runs of one mode over the same guides."
+            )
 
 
 def share(flags: Sequence[bool]) -> Figures:
@@ -109,7 +117,7 @@ def _retrieval_figures(searched: Sequence[Judged]) -> Figures:
             "median_ms": median(1000 * j.row["timings"]["retrieve_s"] for j in group) if group else None,
         }
 
-    return {"all": over(searched), **{kind: over(group) for kind, group in _by_kind(searched).items()}}
+    return {"all": over(searched), "by_kind": {kind: over(group) for kind, group in _by_kind(searched).items()}}
 
 
 def _answer_figures(judged: Sequence[Judged]) -> Figures:
@@ -121,7 +129,7 @@ def _answer_figures(judged: Sequence[Judged]) -> Figures:
     return {
         "right": {
             "answerable": share([j.right for j in answerable]),
-            **{kind: share([j.right for j in group]) for kind, group in _by_kind(judged).items()},
+            "by_kind": {kind: share([j.right for j in group]) for kind, group in _by_kind(judged).items()},
         },
         "refused_rightly": share([j.right for j in unanswerable]),
         "refused_wrongly": share([j.row["abstained"] for j in answerable]),
@@ -163,10 +171,14 @@ def _holds_any(passage: str, question: Question) -> bool:
     return any(metrics.holds(passage, [group]) for group in question.must)
 
 
-def _lost_at(question: Question, row: Row, corpus: Sequence[str], passages_read: int) -> str:
+def _lost_at(question: Question, row: Row, corpus: Sequence[str], passages_read: int, mode: Mode) -> str:
     """The stage that lost a wrong answer: nothing downstream can mend what an earlier stage lost."""
     if question.abstain:
         return "not refused"
+    if mode == "no-retrieval":
+        return "not known"
+    if mode == "oracle":
+        return "refused wrongly" if row["abstained"] else "not used"
     found = [hit["text"] for hit in row["retrieved"]]
     stages: list[tuple[str, Callable[[], bool]]] = [
         ("not in the corpus", lambda: bool(question.passages) or metrics.holds("\n".join(corpus), question.must)),

@@ -7,6 +7,7 @@ retrieval      the search alone: what could be read at all
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any, Literal, Protocol
 
 from fieldguide.answering.assistant import RETRIEVED, AnswerOptions
 from fieldguide.answering.rewrite import standalone
-from fieldguide.errors import EvaluationError
+from fieldguide.errors import EvaluationError, FieldguideError
 from fieldguide.evaluation.questions import Question
 from fieldguide.events import Event, Failed, Finished
 from fieldguide.types import Answer, Chunk, SearchResult, Timings, TokenCounts, Turn
@@ -61,41 +62,55 @@ def run_questions(
     """
     rows = _earlier_rows(answers, run)
     chunks = asked.chunks() if run.mode == "oracle" else []
-    began, done_before = time.monotonic(), sum(question.id in rows for question in questions)
+    left = [question for question in questions if question.id not in rows]
+    began = time.monotonic()
     try:
         with answers.open("a", encoding="utf-8") as out:
-            for number, question in enumerate(questions, 1):
-                if question.id not in rows:
-                    row = {"id": question.id, **_ask(asked, question, run.mode, chunks)}
-                    rows[question.id] = row
-                    out.write(json.dumps(row, ensure_ascii=False) + "\n")
-                    out.flush()
-                    new = number - done_before
-                    left = (time.monotonic() - began) / max(new, 1) * (len(questions) - number)
-                    report(number, len(questions), left)
+            for number, question in enumerate(left, 1):
+                row = rows[question.id] = {"id": question.id, **_ask(asked, question, run.mode, chunks)}
+                out.write(json.dumps(row, ensure_ascii=False) + "\n")
+                out.flush()
+                seconds_left = (time.monotonic() - began) / number * (len(left) - number)
+                report(len(questions) - len(left) + number, len(questions), seconds_left)
     except OSError as error:
         raise EvaluationError(f"{answers} cannot be written: {error.strerror or error}.", "Give another path.") from error
     return [rows[question.id] for question in questions]
 
 
+def run_file(answers: Path) -> Path:
+    """Where it stands what made the answers."""
+    return answers.with_name(answers.name + ".run.json")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file or leave the one that is there; raises EvaluationError when that is not possible."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".new")
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise EvaluationError(f"{path} cannot be written: {error.strerror or error}.", "Give another path.") from error
+
+
 def _earlier_rows(answers: Path, run: Run) -> dict[str, Row]:
-    about = answers.with_name(answers.name + ".run.json")
+    about = run_file(answers)
     wanted = {"mode": run.mode, **run.made_with}
     try:
-        if not answers.exists() or not answers.stat().st_size:
-            answers.parent.mkdir(parents=True, exist_ok=True)
-            about.write_text(json.dumps(wanted, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-            return {}
-        lines = answers.read_text(encoding="utf-8").splitlines()
-        earlier = json.loads(about.read_text(encoding="utf-8")) if about.exists() else None
+        data = answers.read_bytes() if answers.exists() else b""
+        earlier = json.loads(about.read_text(encoding="utf-8")) if data and about.exists() else {}
     except (OSError, ValueError) as error:
         raise EvaluationError(f"{answers} cannot be gone on with: {error}.", "Give another path.") from error
+    if not data:
+        write_text(about, json.dumps(wanted, indent=2, ensure_ascii=False) + "\n")
+        return {}
     if earlier != wanted:
-        differing = sorted(key for key in wanted if not earlier or earlier.get(key) != wanted[key])
+        differing = sorted(key for key in wanted.keys() | earlier.keys() if earlier.get(key) != wanted.get(key))
         raise EvaluationError(
             f"{answers} holds answers of another run (it differs in: {', '.join(differing)}).",
             "Remove it or give another path.",
         )
+    lines = data.split(b"\n")
     rows = {}
     for line in lines:
         try:
@@ -104,20 +119,24 @@ def _earlier_rows(answers: Path, run: Run) -> dict[str, Row]:
             continue  # the last line of a run that was killed: asked again
         if "error" not in row:
             rows[row["id"]] = row
-    if len(rows) != len(lines):
-        answers.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows.values()), encoding="utf-8")
+    if len(rows) != len(lines) - 1 or lines[-1]:  # a whole file ends with a line break
+        write_text(answers, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows.values()))
     return rows
 
 
 def _ask(asked: Asked, question: Question, mode: Mode, chunks: Sequence[Chunk]) -> Row:
     given = tuple(_given(question)) or None
     if mode == "retrieval":
-        return _retrieve(asked, question)
+        try:
+            return _retrieve(asked, question)
+        except FieldguideError as error:
+            return {"question": question.question, "error": error.message}
     options = asked.default_options()
     if mode == "oracle" and given is None:
         given = tuple(chunk for chunk in chunks if f"{chunk.document}#{chunk.heading_path[-1]}" in question.sources)
         if not given:
-            return {"question": question.question, "skipped": "no passages and no sources"}
+            reason = "its sources are no sections of the guides" if question.sources else "no passages and no sources"
+            return {"question": question.question, "skipped": reason}
     options = AnswerOptions(
         options.passages,
         options.answer_tokens,

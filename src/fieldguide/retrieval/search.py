@@ -15,6 +15,7 @@ from fieldguide.retrieval.passage_store import PassageStore
 from fieldguide.retrieval.vector_store import VectorStore
 from fieldguide.types import Chunk, FloatMatrix, FloatVector, Hit, SearchResult
 
+RANKING_VERSION = 2  # raise it when the same index would rank otherwise: runs of the evaluation are told apart by it
 CANDIDATES = 60
 SCORES_KEPT_UP_TO = 5000  # passages; beyond that a score for every passage would swell the trace
 _FUSION_CONSTANT = 60

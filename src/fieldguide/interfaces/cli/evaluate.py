@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any, get_args
 
 import fieldguide
+from fieldguide.answering.abstain import Gate
 from fieldguide.assembly import Fieldguide
 from fieldguide.errors import EvaluationError
 from fieldguide.evaluation.markdown import as_markdown
 from fieldguide.evaluation.questions import Split, load_questions
-from fieldguide.evaluation.report import Figures, compare, figures, judge
-from fieldguide.evaluation.run import MODES, Mode, Run, run_questions
+from fieldguide.evaluation.report import Figures, compare, figures, judge, require_comparable
+from fieldguide.evaluation.run import MODES, Mode, Run, run_file, run_questions, write_text
 from fieldguide.events import Loading
 from fieldguide.generation.prompt import PROMPT_VERSION
 from fieldguide.interfaces.cli.terminal import LoadingDisplay, show_loading
+from fieldguide.retrieval.search import RANKING_VERSION
 from fieldguide.settings import resolve_settings
 
 
@@ -37,6 +39,7 @@ def evaluate(
     if split and split not in get_args(Split):
         raise EvaluationError(f"There is no split '{split}'.", "Known: dev, test.")
     chosen: Mode = mode
+    _require_own_paths(questions_path, answers, report)
     questions = load_questions(questions_path, _warn)
     questions = [question for question in questions if split in (None, question.split)][:limit]
     earlier = _read_figures(against) if against else None
@@ -45,6 +48,9 @@ def evaluate(
     with_model = mode != "retrieval"
     show_loading(made.loading(with_model=with_model))
     run = Run(chosen, _made_with(made, questions_path, split, with_model=with_model))
+    if earlier is not None:
+        require_comparable({"run": {"mode": mode, **run.made_with}}, earlier)
+    write_text(report, "The evaluation is running.\n")  # a report that cannot be written is better known before
     with LoadingDisplay() as display:
 
         def show(done: int, total: int, seconds_left: float) -> None:
@@ -52,13 +58,13 @@ def evaluate(
             display.show(Loading(f"Asking ({mode})", done / total, detail))
 
         rows = run_questions(made, questions, run, answers, show)
-    judged = judge(questions, rows, made.chunks(), made.settings.passages)
+    judged = judge(questions, rows, made.chunks(), made.settings.passages, mode)
     content = figures(questions, rows, judged, run)
-    comparison = compare(content, earlier) if earlier else None
-    report.parent.mkdir(parents=True, exist_ok=True)
-    markdown = as_markdown(content, comparison)
-    report.write_text(markdown, encoding="utf-8")
-    report.with_suffix(".json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if earlier is not None:
+        content["comparison"] = compare(content, earlier)
+    markdown = as_markdown(content)
+    write_text(report, markdown)
+    write_text(report.with_suffix(".json"), json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     sys.stdout.write(markdown.split("## Misses")[0])
     sys.stdout.write(f"Written: {report} and {report.with_suffix('.json')}\n")
     made.close()
@@ -68,6 +74,7 @@ def _made_with(made: Fieldguide, questions: Path, split: str | None, *, with_mod
     settings = made.settings
     about: dict[str, Any] = {
         "version": fieldguide.__version__,
+        "ranking": f"v{RANKING_VERSION}",
         "questions": questions.name,
         "questions_sha256": hashlib.sha256(questions.read_bytes()).hexdigest()[:12],
         "split": split or "all",
@@ -80,7 +87,10 @@ def _made_with(made: Fieldguide, questions: Path, split: str | None, *, with_mod
         about |= {
             "model": made.model_name,
             "passages": settings.passages,
+            "answer_tokens": settings.answer_tokens,
+            "context_length": settings.context_length,
             "prompt_version": PROMPT_VERSION,
+            "gate": str(Gate()),
             "passage_cache": "none",
         }
     return about
@@ -95,4 +105,16 @@ def _read_figures(path: Path) -> Figures:
         content: Figures = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise EvaluationError(f"{path} is no report of an earlier run: {error}.", "Give the JSON of a report.") from error
+    if not (isinstance(content, dict) and isinstance(content.get("run"), dict) and isinstance(content.get("right"), dict)):
+        raise EvaluationError(f"{path} is no report of an earlier run.", "Give the JSON of a report.")
     return content
+
+
+def _require_own_paths(questions: Path, answers: Path, report: Path) -> None:
+    """No file of the evaluation may overwrite another one."""
+    paths = [questions, answers, run_file(answers), report, report.with_suffix(".json")]
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise EvaluationError(
+            f"Questions, answers and report ({report}, {report.with_suffix('.json')}) would overwrite each other.",
+            "Give each a name of its own, the report's ending in .md.",
+        )
