@@ -21,7 +21,7 @@ LAYERS = [
     {"answering", "indexing"},
     {"retrieval", "generation", "weights"},
     {"settings", "events", "sentences", "words"},
-    {"types", "errors", "offline", "locations"},
+    {"types", "errors", "offline", "locations", "locks"},
 ]
 # Heavy outside libraries, and the one module or folder that may import each.
 HOMES = {
@@ -38,12 +38,13 @@ HOMES = {
     "httpx": "weights/hub.py",
     "markdown_it": "indexing/chunking.py",
     "sentencex": "sentences.py",
+    "filelock": "locks.py",
     "platformdirs": "locations.py",
     "psutil": "settings.py",
     "scipy": "evaluation/metrics.py",
     "yaml": "indexing/documents.py",
 }
-FAMILY = {"numpy": "", "filelock": ""}  # used wherever arrays and locks are
+FAMILY = {"numpy": ""}  # used wherever arrays are
 
 
 def imports(path: Path) -> list[str]:

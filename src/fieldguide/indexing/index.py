@@ -19,11 +19,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from fieldguide.errors import SearchIndexError
 from fieldguide.indexing.chunking import CHUNKER_VERSION, chunk_document
 from fieldguide.indexing.documents import corpus_hash
+from fieldguide.locks import exclusive
 from fieldguide.retrieval.embedder import Embedder, Embedding
 from fieldguide.retrieval.passage_store import PassageStore
 from fieldguide.retrieval.vector_store import ChromaVectorStore
@@ -143,7 +143,8 @@ def build_index(
     started = time.perf_counter()
     with _write_errors(data_dir):
         _root(data_dir).mkdir(parents=True, exist_ok=True)
-        with _writer_lock(data_dir, report):
+        waiting = "Waiting for another process that builds the index"
+        with exclusive(_root(data_dir) / "writer.lock", lambda: report(waiting, 0, 0)):
             manifest = read_manifest(data_dir)
             if manifest and manifest.matches(documents, embedder) and not rebuild and _opens(data_dir):
                 return BuildSummary(manifest.passages, 0, time.perf_counter() - started, changed=False)
@@ -249,20 +250,6 @@ def _write_durably(path: Path, text: str) -> None:
         out.flush()
         os.fsync(out.fileno())
     os.replace(temporary, path)
-
-
-@contextmanager
-def _writer_lock(data_dir: Path, report: Report) -> Iterator[None]:
-    lock = FileLock(_root(data_dir) / "writer.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        report("Waiting for another process that builds the index", 0, 0)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextmanager

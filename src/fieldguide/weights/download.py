@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from fieldguide.errors import WeightsError
 from fieldguide.events import Loading
+from fieldguide.locks import exclusive
 from fieldguide.weights import hub, wheels
 from fieldguide.weights.catalog import HuggingFaceSource, Source, Weights, WeightsFile
 
@@ -44,7 +43,8 @@ def pull(weights: Weights, models_dir: Path, hub_access: Hub, report: Report) ->
     workspace = models_dir / PARTIAL_FOLDER / weights.name
     with _disk_errors(models_dir):
         workspace.mkdir(parents=True, exist_ok=True)
-        with _locked(models_dir / PARTIAL_FOLDER / f"{weights.name}.lock", weights, report):
+        waiting = _progress(f"Waiting for another process that fetches {weights.name}", 0, weights.size)
+        with exclusive(models_dir / PARTIAL_FOLDER / f"{weights.name}.lock", lambda: report(waiting)):
             if not weights.is_present(models_dir):
                 _require_room(weights, models_dir, workspace)
                 _fetch_from_first_willing(weights, models_dir, workspace, hub_access, report)
@@ -174,20 +174,6 @@ def _require_room(weights: Weights, models_dir: Path, workspace: Path) -> None:
             f"{models_dir} has {free / 1e9:.1f} GB free; fetching '{weights.name}' needs {needed / 1e9:.1f} GB.",
             "Make room, or set FIELDGUIDE_MODELS to a folder on another disk.",
         )
-
-
-@contextmanager
-def _locked(path: Path, weights: Weights, report: Report) -> Iterator[None]:
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        report(_progress(f"Waiting for another process that fetches {weights.name}", 0, weights.size))
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextmanager
