@@ -67,7 +67,7 @@ def test_every_command_in_the_readme_exists(line):
 
 
 def test_the_tree_in_the_readme_is_the_real_one():
-    tree = README.split("<!-- tree -->")[1]
+    tree = README.split("<!-- tree -->")[1].split("```")[1]
     for name in re.findall(r"([\w\-]+\.(?:py|toml|md))", tree):
         assert any(list((ROOT / folder).rglob(name)) for folder in ("src", "corpus", "models", "docs", "tests")), name
     for path in (ROOT / "src" / "fieldguide").rglob("*.py"):
