@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Sequence
+from functools import cache
 
-from jinja2 import TemplateError
+from jinja2 import Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from fieldguide.errors import GenerationError
@@ -25,10 +26,8 @@ def render(template: str, messages: Sequence[Message], *, beginning: str = "", e
         content = "".join(f"\ue000{len(parts) + i}\ue001" for i in range(len(message.parts)))
         parts += message.parts
         marked.append({"role": message.role, "content": content})
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    environment.globals["raise_exception"] = _raise
     try:
-        rendered = environment.from_string(template).render(
+        rendered = _compiled(template).render(
             messages=marked, bos_token=beginning, eos_token=end, add_generation_prompt=True, tools=None
         )
     except TemplateError as error:
@@ -41,6 +40,14 @@ def render(template: str, messages: Sequence[Message], *, beginning: str = "", e
         elif piece:
             prompt.append(PromptPart("template", piece))
     return prompt
+
+
+@cache
+def _compiled(template: str) -> Template:
+    """A template is rendered several times for each question; it is compiled once."""
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    environment.globals["raise_exception"] = _raise
+    return environment.from_string(template)
 
 
 def _raise(message: str) -> None:

@@ -165,7 +165,6 @@ def _build(
 
     name = _next_name(data_dir)
     folder = _root(data_dir) / name
-    shutil.rmtree(folder, ignore_errors=True)  # left by a build that was killed
     folder.mkdir()
     known = _known_embeddings(data_dir, previous, embedder)
     embedded = 0
@@ -177,10 +176,11 @@ def _build(
             fresh = embedder.embed([chunk.embedded_text for chunk in new])
             report("Embedding passages", start + len(group), len(chunks))
             embedded += len(new)
-            embeddings = {**known, **{chunk.id: embedding for chunk, embedding in zip(new, fresh, strict=True)}}
+            made = {chunk.id: embedding for chunk, embedding in zip(new, fresh, strict=True)}
+            embeddings = [known.get(chunk.id) or made[chunk.id] for chunk in group]
             token_ids = [embedder.token_ids(chunk.embedded_text) for chunk in group]
-            store.add(group, [embeddings[chunk.id].token_vectors for chunk in group], token_ids)
-            vectors.add([chunk.id for chunk in group], np.stack([embeddings[chunk.id].vector for chunk in group]))
+            store.add(group, [embedding.token_vectors for embedding in embeddings], token_ids)
+            vectors.add([chunk.id for chunk in group], np.stack([embedding.vector for embedding in embeddings]))
     finally:
         store.close()
         vectors.close()

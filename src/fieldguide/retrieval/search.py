@@ -41,7 +41,8 @@ class Searcher:
         fused = fuse([by_meaning, by_keywords])[:CANDIDATES]
 
         vectors = self.passage_store.token_vectors(fused, self.embedder.dimension)
-        whole = dict(nearest) | self._similarities(embedding.vector, [i for i in fused if i not in dict(nearest)])
+        similarities = dict(nearest)
+        whole = similarities | self._similarities(embedding.vector, [i for i in fused if i not in similarities])
         rarity = self._rarity(question, embedding)
         scores = {
             i: combined(late_interaction(embedding.token_vectors, vectors[i], rarity), whole[i]) for i in fused if i in vectors
@@ -52,8 +53,8 @@ class Searcher:
             Hit(chunks[i], rank, scores[i], _rank(by_meaning, i), _rank(by_keywords, i), fused.index(i) + 1)
             for rank, i in enumerate(best, 1)
         )
-        similarities = dict(nearest) if count <= SCORES_KEPT_UP_TO else {}
-        return SearchResult(hits, {i: round(score, 4) for i, score in similarities.items()})
+        kept = similarities if count <= SCORES_KEPT_UP_TO else {}
+        return SearchResult(hits, {i: round(score, 4) for i, score in kept.items()})
 
     def rank(self, question: str, chunks: Sequence[Chunk]) -> SearchResult:
         """Given passages as hits, ranked as a search would rank them; nothing is looked up."""
