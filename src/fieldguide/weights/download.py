@@ -187,5 +187,6 @@ def _disk_errors(models_dir: Path) -> Iterator[None]:
                 "Make room and try again: what was fetched so far is kept.",
             ) from error
         raise WeightsError(
-            f"{models_dir} cannot be written: {error.strerror or error}.", "Set FIELDGUIDE_MODELS to a folder of yours."
+            f"{error.filename or models_dir} cannot be written: {error.strerror or error}.",
+            "Set FIELDGUIDE_MODELS to a folder of yours.",
         ) from error

@@ -132,11 +132,10 @@ class _wheel:
 
 def _size(folder: Path) -> int:
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except OSError:  # pip moves its files while we look
-            continue
+    for parent, _, names in os.walk(folder):  # unlike Path.rglob, it bears folders that pip removes while we look
+        for name in names:
+            with suppress(OSError):
+                total += os.stat(os.path.join(parent, name)).st_size
     return total
 
 
