@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -82,7 +83,9 @@ def test_a_run_prints_its_report_without_the_misses_and_where_it_is_written(run,
     _, out, _ = run(replies=["The queen lays eggs.", BY_JEVONS])
     assert "| answerable questions right | 50.0% |" in out
     assert "## Misses" not in out
-    assert out.endswith(f"Written: {files.report} and {files.report.with_suffix('.json')}\n")
+    written = out.splitlines()[-1].removeprefix("Written: ").split(", ")
+    assert written[:2] == [str(files.report), str(files.report.with_suffix(".json"))]
+    assert all(Path(path).stat().st_size for path in written)
     assert "## Misses" in files.report.read_text(encoding="utf-8")
 
 

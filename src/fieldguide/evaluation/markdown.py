@@ -1,12 +1,25 @@
-"""A report's figures as Markdown."""
+"""A report's figures as Markdown, and the files of a report."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
+from fieldguide.evaluation.plots import draw
 from fieldguide.evaluation.report import READ_TO, Figures
+from fieldguide.evaluation.run import write_text
 
 
-def as_markdown(content: Figures) -> str:
-    """The report as people read it."""
+def write_report(content: Figures, report: Path) -> list[Path]:
+    """Write the report as Markdown, as JSON beside it, and what can be drawn; gives the paths."""
+    pictures = draw(content, report)
+    figures = report.with_suffix(".json")
+    write_text(report, as_markdown(content, [picture.name for picture in pictures]))
+    write_text(figures, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    return [report, figures, *pictures]
+
+
+def as_markdown(content: Figures, pictures: Sequence[str] = ()) -> str:
+    """The report as people read it; `pictures` are names of files beside it."""
     run = content["run"]
     lines = [f"# Evaluation: {run['mode']}", "", "| | |", "|---|---|"]
     lines += [f"| {key.replace('_', ' ')} | {value} |" for key, value in run.items()]
@@ -17,6 +30,7 @@ def as_markdown(content: Figures) -> str:
         lines += _retrieval(content["retrieval"])
     if "comparison" in content:
         lines += _comparison(content["comparison"])
+    lines += [line for name in pictures for line in (f"![{name}]({name})", "")]
     lines += _misses(content["misses"])
     lines += [f"- `{i}` failed: {error}" for i, error in content["failed"].items()]
     return "\n".join(lines) + "\n"

@@ -13,6 +13,7 @@ from fieldguide.evaluation.run import Mode, Row, Run
 from fieldguide.types import Chunk
 
 READ_TO = (1000, 2000, 3000)  # characters of passages, best first
+_CURVE = range(250, 6001, 250)
 Figures = dict[str, Any]
 
 
@@ -117,7 +118,18 @@ def _retrieval_figures(searched: Sequence[Judged]) -> Figures:
             "median_ms": median(1000 * j.row["timings"]["retrieve_s"] for j in group) if group else None,
         }
 
-    return {"all": over(searched), "by_kind": {kind: over(group) for kind, group in _by_kind(searched).items()}}
+    def curve(group: Sequence[Judged]) -> list[float]:
+        return [sum(metrics.found_within(_texts(j), j.question.must, n) for j in group) / len(group) for n in _CURVE]
+
+    kinds = _by_kind(searched)
+    return {
+        "all": over(searched),
+        "by_kind": {kind: over(group) for kind, group in kinds.items()},
+        "found_after_characters": {
+            "characters": list(_CURVE),
+            **{name: curve(group) for name, group in {"all": searched, **kinds}.items() if group},
+        },
+    }
 
 
 def _answer_figures(judged: Sequence[Judged]) -> Figures:

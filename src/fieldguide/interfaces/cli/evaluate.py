@@ -2,16 +2,18 @@
 
 import hashlib
 import json
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 import fieldguide
+from fieldguide import locations
 from fieldguide.answering.abstain import Gate
 from fieldguide.assembly import Fieldguide
 from fieldguide.errors import EvaluationError
-from fieldguide.evaluation.markdown import as_markdown
+from fieldguide.evaluation.markdown import as_markdown, write_report
 from fieldguide.evaluation.questions import Split, load_questions
 from fieldguide.evaluation.report import Figures, compare, figures, judge, require_comparable
 from fieldguide.evaluation.run import MODES, Mode, Run, run_file, run_questions, write_text
@@ -62,11 +64,10 @@ def evaluate(
     content = figures(questions, rows, judged, run)
     if earlier is not None:
         content["comparison"] = compare(content, earlier)
-    markdown = as_markdown(content)
-    write_text(report, markdown)
-    write_text(report.with_suffix(".json"), json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    sys.stdout.write(markdown.split("## Misses")[0])
-    sys.stdout.write(f"Written: {report} and {report.with_suffix('.json')}\n")
+    content["run"]["commit"] = _commit()
+    written = write_report(content, report)
+    sys.stdout.write(as_markdown(content).split("## Misses")[0])
+    sys.stdout.write(f"Written: {', '.join(map(str, written))}\n")
     made.close()
 
 
@@ -94,6 +95,18 @@ def _made_with(made: Fieldguide, questions: Path, split: str | None, *, with_mod
             "passage_cache": "none",
         }
     return about
+
+
+def _commit() -> str:
+    """The commit that this code stands at, and whether it was changed since; the version outside a checkout."""
+    root = locations.checkout_root()
+    try:
+        if root:
+            command = ["git", "-C", str(root), "describe", "--always", "--dirty=, changed", "--exclude=*"]
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        pass  # no git, or not a repository
+    return fieldguide.__version__
 
 
 def _warn(warning: str) -> None:
