@@ -53,6 +53,7 @@ class ScriptedModel:
         self.context_length = context_length
         self.prompts: list[list[PromptPart]] = []
         self.closed = False
+        self.warmed: list[str] = []
         self._replies = list(replies)
         self._steps = steps
         self._forbidden: list[str] = []
@@ -73,6 +74,16 @@ class ScriptedModel:
             if cancellation.is_cancelled:
                 raise Cancelled()
             yield ReadProgress(total * step // self._steps, total, 0)
+
+    def cached(self, prompt: Sequence[PromptPart]) -> list[bool]:
+        return [part.text in self.warmed for part in prompt if part.kind == "passage"]
+
+    def warm(self, prompt: Sequence[PromptPart], cancellation: Cancellation) -> None:
+        for part in prompt:
+            if part.kind == "passage":
+                if cancellation.is_cancelled:
+                    raise Cancelled()
+                self.warmed.append(part.text)
 
     def log_probability(self, text: str) -> float:
         prompt = self.prompts[-1]

@@ -1,6 +1,7 @@
 """The event stream, over the toy corpus in a real index, with a scripted model."""
 
 import threading
+import time
 
 import pytest
 
@@ -8,7 +9,7 @@ from fakes import ScriptedModel
 from fieldguide.answering.abstain import REFUSAL, Gate
 from fieldguide.answering.assistant import MAX_QUESTION_CHARACTERS, AnswerOptions, Assistant
 from fieldguide.answering.support import SupportChecker
-from fieldguide.errors import GenerationError
+from fieldguide.errors import Cancelled, GenerationError
 from fieldguide.events import (
     Failed,
     Finished,
@@ -292,3 +293,81 @@ def test_without_guides_a_follow_up_still_knows_its_subject(without_search):
     prompt = " ".join(part.text for part in model.prompts[0])
     assert "Who built the Quillon lighthouse?" in prompt
     assert "SECRET" not in prompt
+
+
+# The passage cache
+
+
+def passages_read(model) -> list[str]:
+    return [part.text for part in model.prompts[-1] if part.kind == "passage"]
+
+
+def test_without_kept_passages_only_the_best_are_read(assistant_with):
+    model = ScriptedModel([GOOD])
+    list(assistant_with(model).answer(QUESTION, options=AnswerOptions(passages=2, cached_passages=6)))
+    assert len(passages_read(model)) == 2
+
+
+def test_kept_passages_beyond_the_best_are_read_too(assistant_with, toy_searcher):
+    hits = toy_searcher.search(QUESTION, 12).hits
+    model = ScriptedModel([GOOD])
+    model.warmed.append(f"{hits[3].chunk.passage}\n\n")
+    list(assistant_with(model).answer(QUESTION, options=AnswerOptions(passages=2, cached_passages=6)))
+    expected = [hits[3], hits[1], hits[0]]  # best last
+    assert passages_read(model) == [f"{hit.chunk.passage}\n\n" for hit in expected]
+
+
+def test_no_more_than_the_limit_are_read_however_many_are_kept(assistant_with, toy_searcher):
+    model = ScriptedModel([GOOD])
+    model.warmed += [f"{hit.chunk.passage}\n\n" for hit in toy_searcher.search(QUESTION, 12).hits]
+    list(assistant_with(model).answer(QUESTION, options=AnswerOptions(passages=2, cached_passages=4)))
+    assert len(passages_read(model)) == 4
+
+
+def test_warming_reads_every_passage_once(assistant_with, toy_searcher):
+    model = ScriptedModel()
+    chunks = toy_searcher.passage_store.chunks()
+    assistant = assistant_with(model)
+    assert list(assistant.warmer.warm(chunks, Cancellation())) == list(range(1, len(chunks) + 1))
+    assert list(assistant.warmer.warm(chunks, Cancellation())) == list(range(1, len(chunks) + 1))
+    assert model.warmed == [f"{chunk.passage}\n\n" for chunk in chunks]
+
+
+class SlowWarming(ScriptedModel):
+    """Reads a passage ahead of time for as long as nobody stops it; the second try succeeds."""
+
+    def __init__(self, replies=()) -> None:
+        super().__init__(replies)
+        self.begun = threading.Event()
+        self.interrupted = 0
+
+    def warm(self, prompt, cancellation) -> None:
+        if not self.interrupted:
+            self.begun.set()
+            while not cancellation.is_cancelled:
+                time.sleep(0.005)
+            self.interrupted += 1
+        super().warm(prompt, cancellation)
+
+
+def test_a_question_interrupts_warming_which_goes_on_afterwards(assistant_with, toy_searcher):
+    model = SlowWarming([GOOD])
+    assistant = assistant_with(model)
+    chunks = toy_searcher.passage_store.chunks()[:2]
+    warming = threading.Thread(target=lambda: list(assistant.warmer.warm(chunks, Cancellation())))
+    warming.start()
+    assert model.begun.wait(5)
+    assert list(assistant.answer(QUESTION))[-1].answer.text == GOOD
+    warming.join(5)
+    assert not warming.is_alive()
+    assert model.interrupted == 1
+    assert len(model.warmed) == 2
+
+
+def test_warming_ends_when_it_is_told_to(assistant_with, toy_searcher):
+    cancellation = Cancellation()
+    cancellation.cancel()
+    model = ScriptedModel()
+    with pytest.raises(Cancelled):
+        list(assistant_with(model).warmer.warm(toy_searcher.passage_store.chunks(), cancellation))
+    assert model.warmed == []

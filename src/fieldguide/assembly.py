@@ -1,5 +1,6 @@
 """Settings to a working Fieldguide: the one module that names concrete classes and loads them."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
@@ -10,9 +11,10 @@ from fieldguide import locations
 from fieldguide.answering.abstain import Gate
 from fieldguide.answering.assistant import AnswerOptions, Assistant
 from fieldguide.answering.support import SupportChecker
-from fieldguide.errors import FieldguideError
+from fieldguide.errors import Cancelled, FieldguideError
 from fieldguide.events import Event, Failed, Loading
 from fieldguide.generation.model import Cancellation, ChatModel
+from fieldguide.generation.passage_cache import PassageCache
 from fieldguide.generation.prompt import build_messages
 from fieldguide.indexing.documents import read_folder
 from fieldguide.indexing.index import BuildSummary, Index, Manifest, build_index, current_generation, open_index
@@ -26,6 +28,7 @@ from fieldguide.weights.download import Hub, pull
 _POLL_SECONDS = 0.1
 Report = Callable[[Loading], None]
 Loaded = TypeVar("Loaded")
+_log = logging.getLogger(__name__)
 
 
 class Fieldguide:
@@ -40,6 +43,9 @@ class Fieldguide:
         self._model: Future[ChatModel] | None = None
         self._index: Index | None = None
         self._assistant: Assistant | None = None
+        self._warming: Loading | None = None  # passages being read ahead of time
+        self._end_warming = Cancellation()
+        self._warmer: threading.Thread | None = None
 
     def start(self, *, with_model: bool = True) -> None:
         """Begin to load what is not loaded or loading; a half that failed before is tried again."""
@@ -72,9 +78,10 @@ class Fieldguide:
 
     @property
     def still_loading(self) -> list[Loading]:
-        """What is being loaded at this moment."""
+        """What is being loaded, or read ahead of time, at this moment."""
         halves = {"retrieval": self._embedder, "model": self._model}
-        return [latest for half, latest in self._latest.items() if (future := halves[half]) and not future.done()]
+        loading = [latest for half, latest in self._latest.items() if (future := halves[half]) and not future.done()]
+        return [*loading, *([self._warming] if self._warming else [])]
 
     @property
     def failure(self) -> FieldguideError | None:
@@ -108,7 +115,36 @@ class Fieldguide:
     def default_options(self) -> AnswerOptions:
         """How a question is answered where nothing else is asked for."""
         settings = self.settings
-        return AnswerOptions(settings.passages, settings.answer_tokens, settings.temperature, settings.seed)
+        return AnswerOptions(
+            settings.passages, settings.cached_passages, settings.answer_tokens, settings.temperature, settings.seed
+        )
+
+    def warm(self) -> Iterator[Loading]:
+        """Have the model read all passages ahead of time, after `loading()`; questions go first."""
+        if not self.settings.passage_cache_gb:
+            return
+        chunks = self.chunks()
+        try:
+            for done in self._ready_assistant().warmer.warm(chunks, self._end_warming):
+                self._warming = Loading("Reading passages ahead of time", done / len(chunks), f"{done} of {len(chunks)}")
+                yield self._warming
+        except Cancelled:
+            return  # what was read is kept
+        finally:
+            self._warming = None
+
+    def warm_in_background(self) -> None:
+        """The same while nobody asks; what is being done stands in `still_loading`."""
+
+        def run() -> None:
+            try:
+                for _ in self.warm():
+                    pass
+            except FieldguideError as error:
+                _log.debug("passages are not read ahead of time: %s", error)
+
+        self._warmer = threading.Thread(target=run, name="warm", daemon=True)
+        self._warmer.start()
 
     def search(self, question: str, limit: int) -> SearchResult:
         """Ranked passages for a question; after `loading(with_model=False)`."""
@@ -137,6 +173,10 @@ class Fieldguide:
 
     def close(self) -> None:
         """Release model and index."""
+        if self._warmer and self._assistant:
+            self._end_warming.cancel()
+            self._assistant.warmer.interrupt()
+            self._warmer.join()
         if self._model and self._model.done() and not _failed(self._model):
             self._model.result().close()
         if self._index:
@@ -189,7 +229,10 @@ class Fieldguide:
         path = self._model_path(report)
         report(Loading(f"Loading the model {path.stem}"))
         settings = self.settings
-        model = LlamaModel(path, context_length=settings.context_length, threads=settings.threads)
+        cache = None
+        if settings.passage_cache_gb:
+            cache = PassageCache(settings.data_dir / "passage-cache", int(settings.passage_cache_gb * 1e9))
+        model = LlamaModel(path, context_length=settings.context_length, threads=settings.threads, cache=cache)
         # The rules and examples stand at the start of every prompt: read now, they are not read again.
         for progress in model.read(model.render(build_messages("", [])), Cancellation()):
             report(Loading("Reading the instructions", progress.done / progress.tokens))

@@ -71,11 +71,15 @@ class Prompted:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The model is reading its prompt: `done` of `tokens`, of which `from_cache` were read earlier."""
+    """The model is reading its prompt: `done` of `tokens`, of which `from_cache` were read earlier.
+
+    `passages_from_cache` says it for each passage, in the prompt's order; empty where there is no passage cache.
+    """
 
     done: int
     tokens: int
     from_cache: int
+    passages_from_cache: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

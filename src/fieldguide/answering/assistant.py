@@ -9,6 +9,7 @@ from fieldguide.answering.abstain import REFUSAL, Gate, Signals
 from fieldguide.answering.rewrite import Standalone, standalone
 from fieldguide.answering.support import SupportChecker
 from fieldguide.answering.waiting_line import Ticket, WaitingLine
+from fieldguide.answering.warming import Warmer
 from fieldguide.errors import Cancelled, FieldguideError, QuestionError
 from fieldguide.events import (
     Checked,
@@ -43,7 +44,9 @@ _log = logging.getLogger(__name__)
 class AnswerOptions:
     """How one question is answered."""
 
+    # passages that are read whatever it takes, and up to how many where those beyond are in the passage cache
     passages: int = 4
+    cached_passages: int = 8
     answer_tokens: int = 220
     temperature: float = 0.0
     seed: int = 0
@@ -82,6 +85,7 @@ class Assistant:
         self._support = support
         self._gate = gate
         self._line = WaitingLine()
+        self.warmer = Warmer(model, self._line)
 
     def answer(
         self,
@@ -94,6 +98,7 @@ class Assistant:
         clock = _Clock(time.perf_counter())
         options, cancellation = options or AnswerOptions(), cancellation or Cancellation()
         ticket = self._line.enter()
+        self.warmer.interrupt()
         try:
             yield from self._wait(ticket, cancellation)
             yield from self._answer(_checked_question(question), history, options, cancellation, clock)
@@ -135,7 +140,7 @@ class Assistant:
         searcher = self._searcher()
         if options.given is None:
             result = searcher.search(rewritten.search_text, RETRIEVED)
-            chunks = [hit.chunk for hit in result.hits[: options.passages]]
+            chunks = self._affordable([hit.chunk for hit in result.hits], options)
         else:
             result = searcher.rank(rewritten.search_text, options.given)
             chunks = [hit.chunk for hit in result.hits]
@@ -197,11 +202,18 @@ class Assistant:
         sentences = tuple(Sentence(span.text, "unsupported") for span in split_sentences(text))
         yield Finished(Answer(question, text, False, sentences, (), (), clock.timings(), tokens))
 
+    def _affordable(self, chunks: Sequence[Chunk], options: AnswerOptions) -> list[Chunk]:
+        """The best passages, and further ones as far as they cost no reading."""
+        more = chunks[options.passages : options.cached_passages]
+        messages = prompts.build_messages("", [chunk.passage for chunk in more])
+        cached = reversed(self._model.cached(self._model.render(messages))) if more else []
+        return [*chunks[: options.passages], *(chunk for chunk, is_cached in zip(more, cached, strict=True) if is_cached)]
+
     def _read(self, messages: Sequence[Message], cancellation: Cancellation) -> Generator[Event, None, TokenCounts]:
         tokens = TokenCounts(0, 0, 0)
         for progress in self._model.read(self._model.render(messages), cancellation):
             tokens = TokenCounts(progress.tokens, progress.from_cache, 0)
-            yield Reading(progress.done, progress.tokens, progress.from_cache)
+            yield Reading(progress.done, progress.tokens, progress.from_cache, progress.passages_from_cache)
         return tokens
 
     def _stream(

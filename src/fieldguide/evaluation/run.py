@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -137,9 +137,8 @@ def _ask(asked: Asked, question: Question, mode: Mode, chunks: Sequence[Chunk]) 
         if not given:
             reason = "its sources are no sections of the guides" if question.sources else "no passages and no sources"
             return {"question": question.question, "skipped": reason}
-    options = AnswerOptions(
-        options.passages,
-        options.answer_tokens,
+    options = replace(
+        options,
         temperature=0.0,  # the same prompt gives the same answer
         given=given,
         without_guides=mode == "no-retrieval",

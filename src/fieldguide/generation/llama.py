@@ -1,13 +1,14 @@
 """A GGUF model in this process, through llama.cpp's C interface (llama-cpp-python's low-level bindings).
 
 The high-level `Llama` class cannot tell documents from control tokens, cannot be stopped while it reads, and hides the
-memory that a passage cache needs; the calls below are few.
+memory that a passage cache needs; the calls here and in `llama_context` are few.
 """
 
 import codecs
 import ctypes
-import sys
+import hashlib
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,15 @@ import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldguide.errors import Cancelled, GenerationError, WeightsError
+from fieldguide.errors import GenerationError, WeightsError
 from fieldguide.generation import chat_template
-from fieldguide.generation.model import Cancellation, Message, PromptPart, ReadProgress, WritingOptions, WrittenToken
+from fieldguide.generation.llama_context import READ_AT_ONCE, LlamaContext
+from fieldguide.generation.model import Cancellation, Message, PartKind, PromptPart, ReadProgress, WritingOptions, WrittenToken
+from fieldguide.generation.passage_cache import PassageCache
+from fieldguide.generation.reading import PromptReader, TokenizedPrompt
 
-_SEQUENCE = 0
-_READ_AT_ONCE = 128  # a step of progress every second or two; smaller steps read more slowly
-_ABORTED = 2  # llama_decode's answer when the abort callback ended it
 _GGUF_MAGIC = b"GGUF"
+_FINGERPRINT_BYTES = 4 * 1024 * 1024
 
 
 @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
@@ -33,15 +35,18 @@ def _discard_log(level: int, text: bytes, data: object) -> None:
 class LlamaModel:
     """One GGUF file, loaded. Use it from one thread at a time.
 
-    Raises WeightsError when the file cannot be loaded, GenerationError when it has no chat template.
+    With a `cache`, passages are read once and put together later; `reread` is how many tokens of each are then read again
+    in their new place. Raises WeightsError when the file cannot be loaded, GenerationError when it has no chat template.
     """
 
-    def __init__(self, path: Path, *, context_length: int, threads: int) -> None:
+    def __init__(
+        self, path: Path, *, context_length: int, threads: int, cache: PassageCache | None = None, reread: int = 0
+    ) -> None:
         _require_gguf(path)
         llama_cpp.llama_log_set(_discard_log, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
         self.name = path.stem
-        self._context: Any = None
+        self._context: LlamaContext | None = None
         self._model: Any = llama_cpp.llama_model_load_from_file(str(path).encode(), _model_parameters())
         if not self._model:
             raise WeightsError(
@@ -49,26 +54,19 @@ class LlamaModel:
                 "Check it with: fieldguide models verify",
             )
         self._vocabulary = llama_cpp.llama_model_get_vocab(self._model)
-        self._vocabulary_size = llama_cpp.llama_vocab_n_tokens(self._vocabulary)
         template = llama_cpp.llama_model_chat_template(self._model, None)
         if not template:
             self.close()
             raise GenerationError(f"{path} has no chat template.", "Choose a model that was trained to chat ('instruct').")
         self._template = template.decode()
         self.context_length = min(context_length, int(llama_cpp.llama_model_n_ctx_train(self._model)))
-        parameters = llama_cpp.llama_context_default_params()
-        parameters.n_ctx = self.context_length
-        parameters.n_batch = parameters.n_ubatch = _READ_AT_ONCE
-        parameters.n_threads = parameters.n_threads_batch = threads
-        self._context = llama_cpp.llama_init_from_model(self._model, parameters)
-        if not self._context:
+        try:
+            self._context = LlamaContext(self._model, length=self.context_length, threads=threads)
+        except GenerationError:
             self.close()
-            raise GenerationError(
-                f"There is not enough memory for {self.context_length} tokens of context.",
-                "Set a smaller one: FIELDGUIDE_CONTEXT_LENGTH=2048",
-            )
-        self._memory = llama_cpp.llama_get_memory(self._context)
-        self._held: list[int] = []  # the tokens whose keys and values are in memory, from position 0
+            raise
+        made_by = f"{_fingerprint(path)} llama-cpp-python {llama_cpp.__version__} f16 {READ_AT_ONCE}"
+        self._reader = PromptReader(self._context, cache, made_by, reread=reread)
 
     def render(self, messages: Sequence[Message]) -> list[PromptPart]:
         """The messages in the chat template of the GGUF file, ready for an answer."""
@@ -80,24 +78,26 @@ class LlamaModel:
         return [len(self._tokenize(part)) for part in parts]
 
     def read(self, prompt: Sequence[PromptPart], cancellation: Cancellation) -> Iterator[ReadProgress]:
-        """Read the prompt, as far as it is not in memory already from the question before.
+        """Read the prompt, as far as it was not read before.
 
         Raises Cancelled, or GenerationError when the prompt is longer than the context.
         """
-        tokens = [token for part in prompt for token in self._tokenize(part)]
-        if len(tokens) >= self.context_length:
+        tokenized = self._tokenized(prompt)
+        length = len(tokenized.all)
+        if length >= self.context_length:
             raise GenerationError(
-                f"The prompt has {len(tokens)} tokens, but the context holds {self.context_length}.",
+                f"The prompt has {length} tokens, but the context holds {self.context_length}.",
                 "Ask a shorter question or set fewer passages.",
             )
-        # The last token is always read anew: what to write next is known only right after it.
-        shared = min(_common_start(self._held, tokens), len(tokens) - 1)
-        self._forget_from(shared)
-        yield ReadProgress(shared, len(tokens), shared)
-        while len(self._held) < len(tokens):
-            position = len(self._held)
-            self._decode(tokens[position : position + _READ_AT_ONCE], cancellation)
-            yield ReadProgress(len(self._held), len(tokens), shared)
+        yield from self._reader.read(tokenized, cancellation)
+
+    def cached(self, prompt: Sequence[PromptPart]) -> list[bool]:
+        """Which of the prompt's passages need not be read, in its order."""
+        return self._reader.cached(self._tokenized(prompt))
+
+    def warm(self, prompt: Sequence[PromptPart], cancellation: Cancellation) -> None:
+        """Read and keep the prompt's passages ahead of time, where there is a cache; raises Cancelled."""
+        self._reader.warm(self._tokenized(prompt), cancellation)
 
     def log_probability(self, text: str) -> float:
         """How likely the next token is the first one of `text`, as a natural logarithm; after `read`."""
@@ -113,44 +113,35 @@ class LlamaModel:
             if written == 0 and options.forbidden_start:
                 log_probabilities[self._first_token(options.forbidden_start)] = -np.inf
             token = _choose(log_probabilities, options.temperature, random)
-            if llama_cpp.llama_vocab_is_eog(self._vocabulary, token) or len(self._held) + 1 >= self.context_length:
+            if llama_cpp.llama_vocab_is_eog(self._vocabulary, token) or len(self._reader.held) + 1 >= self.context_length:
                 return
             yield WrittenToken(
                 decoder.decode(self._token_bytes(token)),
                 float(log_probabilities[token]),
                 self._likeliest(log_probabilities, options.alternatives),
             )
-            self._decode([token], cancellation)
+            self._reader.extend(token, cancellation)
 
     def close(self) -> None:
         """Release the model's memory."""
         if self._context:
-            llama_cpp.llama_free(self._context)
+            self._context.close()
         if self._model:
             llama_cpp.llama_model_free(self._model)
         self._context = self._model = None
 
-    def _decode(self, tokens: Sequence[int], cancellation: Cancellation) -> None:
-        """Run the model over tokens at the end of what it holds; the last one's logits are kept."""
-        batch = llama_cpp.llama_batch_init(len(tokens), 0, 1)
-        try:
-            batch.n_tokens = len(tokens)
-            for i, token in enumerate(tokens):
-                batch.token[i], batch.pos[i] = token, len(self._held) + i
-                batch.n_seq_id[i], batch.seq_id[i][0] = 1, _SEQUENCE
-                batch.logits[i] = int(i == len(tokens) - 1)
-            llama_cpp.llama_set_abort_callback(self._context, _STOP_IF_CANCELLED, ctypes.c_void_p(cancellation.address))
-            code = _ABORTED if cancellation.is_cancelled else llama_cpp.llama_decode(self._context, batch)
-        finally:
-            llama_cpp.llama_batch_free(batch)
-        if code:
-            self._forget_from(len(self._held))  # what was read of this batch is of no known length
-            raise Cancelled() if code == _ABORTED else GenerationError(f"llama.cpp could not compute (code {code}).")
-        self._held += tokens
-
-    def _forget_from(self, position: int) -> None:
-        llama_cpp.llama_memory_seq_rm(self._memory, _SEQUENCE, position, -1)
-        del self._held[position:]
+    def _tokenized(self, prompt: Sequence[PromptPart]) -> TokenizedPrompt:
+        """The prompt with its passages apart; without passages, all before the question counts as the beginning."""
+        kinds = [part.kind for part in prompt]
+        mark: PartKind = "passage" if "passage" in kinds else "question"
+        first = kinds.index(mark) if mark in kinds else 0
+        last = first + len(list(takewhile(lambda kind: kind == "passage", kinds[first:])))
+        beginning, passages, rest = prompt[:first], prompt[first:last], prompt[last:]
+        return TokenizedPrompt(
+            [token for part in beginning for token in self._tokenize(part)],
+            tuple(tuple(self._tokenize(part)) for part in passages),
+            [token for part in rest for token in self._tokenize(part)],
+        )
 
     def _tokenize(self, part: PromptPart) -> list[int]:
         """Only the template's own text may become control tokens; documents and questions never."""
@@ -175,8 +166,8 @@ class LlamaModel:
         return llama_cpp.llama_vocab_bos(self._vocabulary), llama_cpp.llama_vocab_eos(self._vocabulary)
 
     def _logits(self) -> NDArray[np.float32]:
-        pointer = llama_cpp.llama_get_logits_ith(self._context, -1)
-        return np.ctypeslib.as_array(pointer, shape=(self._vocabulary_size,))
+        assert self._context
+        return self._context.logits()
 
     def _likeliest(self, log_probabilities: NDArray[np.float32], count: int) -> tuple[tuple[str, float], ...]:
         if not count:
@@ -194,14 +185,6 @@ def _model_parameters() -> Any:  # noqa: ANN401 - a ctypes structure of the bind
     return parameters
 
 
-def _stop_if_cancelled() -> Any:  # noqa: ANN401 - a ctypes function pointer
-    c_library = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)
-    return ctypes.cast(c_library.strlen, llama_cpp.ggml_abort_callback)
-
-
-_STOP_IF_CANCELLED = _stop_if_cancelled()
-
-
 def _require_gguf(path: Path) -> None:
     try:
         with path.open("rb") as stream:
@@ -212,11 +195,14 @@ def _require_gguf(path: Path) -> None:
         raise WeightsError(f"{path} is not a GGUF file.", "Give the path of a model in GGUF form.")
 
 
-def _common_start(first: Sequence[int], second: Sequence[int]) -> int:
-    for i, (a, b) in enumerate(zip(first, second, strict=False)):
-        if a != b:
-            return i
-    return min(len(first), len(second))
+def _fingerprint(path: Path) -> str:
+    """Tells weights apart without reading a gigabyte: size, and the first and last megabytes."""
+    with path.open("rb") as stream:
+        digest = hashlib.sha256(stream.read(_FINGERPRINT_BYTES))
+        size = stream.seek(0, 2)
+        stream.seek(max(0, size - _FINGERPRINT_BYTES))
+        digest.update(stream.read())
+    return f"{digest.hexdigest()[:24]} {size}"
 
 
 def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 import ctypes
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 PartKind = Literal["template", "instructions", "example", "passage", "question"]
@@ -26,11 +26,19 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class ReadProgress:
-    """Tokens read so far (`done`) of all `tokens` of the prompt, of which `from_cache` were read earlier."""
+    """Tokens read so far (`done`) of all `tokens` of the prompt, of which `from_cache` were read earlier.
+
+    `passages_from_cache` says it for each passage, in the prompt's order; empty where there is no cache.
+    """
 
     done: int
     tokens: int
     from_cache: int
+    passages_from_cache: tuple[bool, ...] = ()
+
+    def after(self, count: int) -> "ReadProgress":
+        """The progress when so many more tokens are read."""
+        return replace(self, done=self.done + count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +105,12 @@ class ChatModel(Protocol):
 
     def read(self, prompt: Sequence[PromptPart], cancellation: Cancellation) -> Iterator[ReadProgress]:
         """Read the prompt; raises Cancelled, or GenerationError when it does not fit."""
+
+    def cached(self, prompt: Sequence[PromptPart]) -> list[bool]:
+        """Which of the prompt's passages need not be read, in its order."""
+
+    def warm(self, prompt: Sequence[PromptPart], cancellation: Cancellation) -> None:
+        """Read and keep the prompt's passages ahead of time, where there is a cache; raises Cancelled."""
 
     def log_probability(self, text: str) -> float:
         """How likely the next token is the first one of `text`, as a natural logarithm; after `read`."""

@@ -70,13 +70,15 @@ def _ask(
     as_json: AsJson = False,
     explain: Annotated[bool, typer.Option("--explain", help="Also print everything that happened on the way.")] = False,
     model: Model = None,
-    passages: Annotated[int | None, typer.Option("--passages", help="How many passages the model reads (default: 4).")] = None,
+    passages: Annotated[
+        int | None, typer.Option("--passages", help="How many passages the model reads (default: 4; 8 if read before).")
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Answer a question from the guides, with numbered sources."""
     from fieldguide.interfaces.cli.ask import ask
 
-    flags = {"data_dir": data_dir, "model": model, "passages": passages}
+    flags = {"data_dir": data_dir, "model": model, "passages": passages, "cached_passages": passages}
     ask(question, flags, as_json=as_json, explain=explain)
 
 
@@ -121,7 +123,7 @@ def _eval(
     """Ask a file of questions and report how good the answers are, and which stage lost each miss."""
     from fieldguide.interfaces.cli.evaluate import evaluate
 
-    flags = {"data_dir": data_dir, "model": model, "passages": passages}
+    flags = {"data_dir": data_dir, "model": model, "passages": passages, "cached_passages": passages}
     evaluate(questions, mode, answers, report, flags, split=split, limit=limit, against=against)
 
 

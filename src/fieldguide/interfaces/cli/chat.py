@@ -45,6 +45,7 @@ def _show_loading(fieldguide: "Fieldguide") -> None:
         sys.stderr.write(f"fieldguide: {error}\n")
     else:
         sys.stderr.write("Ready.\n")
+        fieldguide.warm_in_background()
 
 
 def _has_screen() -> bool:

@@ -27,7 +27,7 @@ class Answerer(Protocol):
 
     @property
     def still_loading(self) -> list[Loading]:
-        """What is being loaded at this moment."""
+        """What is being loaded, or read ahead of time, at this moment."""
 
     @property
     def failure(self) -> FieldguideError | None:
@@ -82,9 +82,9 @@ class Conversations:
         """Whether models and index are ready; the timer that asks again until they are."""
         if failure := self._answerer.failure:
             return rendering.status(str(failure)), gr.Timer(active=True)
-        if self._answerer.is_ready:
-            return rendering.status("Ready"), gr.Timer(active=False)
         lines = [" ".join(filter(None, [rendering.status_line(e), e.detail])) for e in self._answerer.still_loading]
+        if self._answerer.is_ready:
+            return rendering.status(" · ".join(["Ready", *lines])), gr.Timer(active=bool(lines))
         return rendering.status(" · ".join(lines) or "Starting"), gr.Timer(active=True)
 
 

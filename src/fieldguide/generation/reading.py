@@ -1,0 +1,179 @@
+"""Bring a prompt into the model's memory, reading as little as possible anew.
+
+The rules and examples stay in memory from question to question. Each passage is read once, right behind them and blind to
+other passages; its keys and values are kept (`PassageCache`) and moved to wherever a later prompt wants them. Sources: TurboRAG
+(arXiv 2410.07590); for reading the first tokens of each passage again in their new place, EPIC (arXiv 2410.15332).
+
+A passage that is not kept yet is read in the same way, so an answer does not depend on what happens to be kept.
+"""
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+
+from fieldguide.generation.llama_context import READ_AT_ONCE, LlamaContext
+from fieldguide.generation.model import Cancellation, ReadProgress
+from fieldguide.generation.passage_cache import PassageCache
+
+_ANSWER, _SCRATCH = 0, 1  # sequences
+_WORTH_KEEPING = 64  # tokens; a shorter beginning is read as fast as it is fetched
+
+Tokens = Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedPrompt:
+    """A prompt as tokens: what stands before the passages, each passage, and what stands behind them."""
+
+    beginning: Tokens
+    passages: tuple[Tokens, ...]
+    rest: Tokens
+
+    @property
+    def all(self) -> list[int]:
+        """The tokens in their order."""
+        return [*self.beginning, *(token for passage in self.passages for token in passage), *self.rest]
+
+
+class PromptReader:
+    """Holds one prompt at a time in a context's memory. Without a cache, or where a model's memory cannot be moved, prompts
+    are read from front to back, but for the stretch that they share with the one before.
+    """
+
+    def __init__(self, context: LlamaContext, cache: PassageCache | None, made_by: str, *, reread: int = 0) -> None:
+        self._context = context
+        self._cache = cache if context.can_move else None
+        self._made_by = made_by
+        self._reread = reread
+        self.held: list[int] = []  # the tokens whose keys and values the answer's sequence has, from position 0
+
+    def cached(self, prompt: TokenizedPrompt) -> list[bool]:
+        """Which passages would not have to be read."""
+        return [self._cache is not None and self._key(prompt, passage) in self._cache for passage in prompt.passages]
+
+    def read(self, prompt: TokenizedPrompt, cancellation: Cancellation) -> Iterator[ReadProgress]:
+        """Make the memory hold the prompt; progress counts tokens. Raises Cancelled."""
+        self._context.forget(_SCRATCH, -1)  # an earlier reading may have been stopped anywhere
+        tokens = prompt.all
+        if self._cache is None or not prompt.rest:
+            # The last token is always read anew: what to write next is known only right after it.
+            shared = min(_common_start(self.held, tokens), len(tokens) - 1)
+            self.forget_from(shared)
+            yield (progress := ReadProgress(shared, len(tokens), shared))
+            yield from self._read_on(tokens, progress, cancellation)
+            return
+        self._fetch_beginning(prompt.beginning)
+        states = [self._cache.get(self._key(prompt, passage)) for passage in prompt.passages]
+        known = tuple(state is not None for state in states)
+        there = len(self.held) + sum(len(p) for p, is_known in zip(prompt.passages, known, strict=True) if is_known)
+        yield (progress := ReadProgress(there, len(tokens), there, known))
+        progress = yield from self._read_on(prompt.beginning, progress, cancellation)
+        self._keep_beginning(prompt.beginning)
+        for i, passage in enumerate(prompt.passages):
+            if states[i] is None:
+                progress = yield from self._read_apart(prompt, passage, progress, cancellation)
+                states[i] = self._take_scratch(prompt, passage)
+        for number, (passage, state) in enumerate(zip(prompt.passages, states, strict=True)):
+            self._place(passage, state or b"", len(prompt.beginning), self._reread if number else 0, cancellation)
+        yield from self._read_on(tokens, progress, cancellation)
+
+    def warm(self, prompt: TokenizedPrompt, cancellation: Cancellation) -> None:
+        """Read and keep the passages of the prompt that are not kept yet. Raises Cancelled; whole passages stay kept."""
+        if self._cache is None:
+            return
+        self._context.forget(_SCRATCH, -1)
+        for passage, is_kept in zip(prompt.passages, self.cached(prompt), strict=True):
+            if is_kept:
+                continue
+            self._fetch_beginning(prompt.beginning)
+            for _ in self._read_on(prompt.beginning, ReadProgress(0, 0, 0), cancellation):
+                pass
+            self._keep_beginning(prompt.beginning)
+            for _ in self._read_apart(prompt, passage, ReadProgress(0, 0, 0), cancellation):
+                pass
+            self._take_scratch(prompt, passage)
+
+    def extend(self, token: int, cancellation: Cancellation) -> None:
+        """Read one more token behind what is held."""
+        self._context.decode([token], len(self.held), _ANSWER, cancellation)
+        self.held.append(token)
+
+    def forget_from(self, position: int) -> None:
+        """Drop what is held from there on."""
+        self._context.forget(_ANSWER, position)
+        del self.held[position:]
+
+    def _read_on(
+        self, tokens: Tokens, progress: ReadProgress, cancellation: Cancellation
+    ) -> Generator[ReadProgress, None, ReadProgress]:
+        """Read what comes after that which is held."""
+        while len(self.held) < len(tokens):
+            start = len(self.held)
+            part = tokens[start : start + READ_AT_ONCE]
+            self._context.decode(part, start, _ANSWER, cancellation)
+            self.held += part
+            yield (progress := progress.after(len(part)))
+        return progress
+
+    def _fetch_beginning(self, beginning: Tokens) -> None:
+        """Cut back to the beginning, fetching it from the cache where that saves reading."""
+        assert self._cache is not None
+        self.forget_from(_common_start(self.held, beginning))
+        if len(beginning) - len(self.held) < _WORTH_KEEPING:
+            return
+        self.forget_from(0)
+        state = self._cache.get(PassageCache.key(self._made_by, beginning))
+        if state is not None and self._context.restore(_ANSWER, state):
+            self.held = list(beginning)
+
+    def _keep_beginning(self, beginning: Tokens) -> None:
+        assert self._cache is not None
+        key = PassageCache.key(self._made_by, beginning)
+        if len(beginning) >= _WORTH_KEEPING and key not in self._cache:
+            self._cache.put(key, self._context.state(_ANSWER))
+
+    def _read_apart(
+        self, prompt: TokenizedPrompt, passage: Tokens, progress: ReadProgress, cancellation: Cancellation
+    ) -> Generator[ReadProgress, None, ReadProgress]:
+        """Read a passage behind the beginning in a sequence of its own."""
+        position = len(prompt.beginning)
+        self._context.share(_ANSWER, _SCRATCH, 0, position)
+        for start in range(0, len(passage), READ_AT_ONCE):
+            part = passage[start : start + READ_AT_ONCE]
+            self._context.decode(part, position + start, _SCRATCH, cancellation)
+            yield (progress := progress.after(len(part)))
+        return progress
+
+    def _take_scratch(self, prompt: TokenizedPrompt, passage: Tokens) -> bytes:
+        """The passage's own keys and values out of the scratch sequence, kept for later."""
+        assert self._cache is not None
+        self._context.forget(_SCRATCH, 0, len(prompt.beginning))
+        state = self._context.state(_SCRATCH)
+        self._context.forget(_SCRATCH, -1)
+        self._cache.put(self._key(prompt, passage), state)
+        return state
+
+    def _place(self, passage: Tokens, state: bytes, origin: int, reread: int, cancellation: Cancellation) -> None:
+        """Put a passage behind what is held; its first `reread` tokens are read in their new place, seeing what is before."""
+        position, reread = len(self.held), min(reread, len(passage))
+        if not self._context.restore(_SCRATCH, state):
+            reread = len(passage)  # llama.cpp refuses what it wrote itself: never seen, and never an error
+        if reread:
+            for start in range(0, reread, READ_AT_ONCE):
+                part = passage[start : min(start + READ_AT_ONCE, reread)]
+                self._context.decode(part, position + start, _ANSWER, cancellation)
+                self.held += part
+            self._context.forget(_SCRATCH, origin, origin + reread)
+        self._context.move(_SCRATCH, position - origin)
+        self._context.share(_SCRATCH, _ANSWER)
+        self._context.forget(_SCRATCH, -1)
+        self.held += passage[reread:]
+
+    def _key(self, prompt: TokenizedPrompt, passage: Tokens) -> str:
+        return PassageCache.key(self._made_by, prompt.beginning, passage)
+
+
+def _common_start(first: Tokens, second: Tokens) -> int:
+    for i, (a, b) in enumerate(zip(first, second, strict=False)):
+        if a != b:
+            return i
+    return min(len(first), len(second))
