@@ -108,6 +108,16 @@ def test_search_json_can_be_read_by_programs(run):
     assert {"rank", "document", "section", "text", "score", "rank_by_meaning", "rank_by_keywords", "rank_fused"} == set(hits[0])
 
 
+def test_ingest_can_let_the_model_read_every_passage(run, monkeypatch):
+    kept = []
+    monkeypatch.setattr(ScriptedModel, "close", lambda model: kept.extend(model.warmed))
+    status, out, err = run("ingest", "--warm")
+    assert status == 0
+    assert f"The index holds {len(kept)} passages" in out
+    assert "Reading passages ahead of time" in err
+    assert len(kept) == len(set(kept)) > 5
+
+
 def test_ingest_says_what_it_did_and_then_that_nothing_is_to_do(run):
     assert "passages" in run("ingest")[1]
     assert "up to date" in run("ingest")[1]

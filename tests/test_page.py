@@ -95,6 +95,30 @@ def test_the_page_is_there_before_the_model_is(browser, fieldguide_with):
     app.close()
 
 
+class SlowReader(ScriptedModel):
+    """Takes a while for every passage that it reads ahead of time."""
+
+    def warm(self, prompt, cancellation):
+        time.sleep(0.3)
+        super().warm(prompt, cancellation)
+
+
+def test_reading_ahead_is_shown_and_gives_way_to_questions(browser, fieldguide_with):
+    fieldguide = fieldguide_with(SlowReader([GOOD]))
+    app = create_app(fieldguide)
+    url = launch(app, "127.0.0.1", free_port())
+    list(fieldguide.loading())
+    fieldguide.warm_in_background()
+    with opened(browser, url) as (page, _, _):
+        page.wait_for_function("document.querySelector('#engine').innerText.includes('Reading passages ahead of time')")
+        ask(page, QUESTION)
+        finished(page)
+        assert answers(page) == [f"{GOOD} [1]"]
+        page.wait_for_function("document.querySelector('#engine').innerText.trim() == 'Ready'", timeout=20_000)
+    fieldguide.close()
+    app.close()
+
+
 def test_stop_stops_and_the_page_works_on(browser, serve):
     with opened(browser, serve(SlowModel(["word " * 100, GOOD]))) as (page, _, _):
         ask(page, QUESTION)

@@ -129,6 +129,15 @@ def test_writers_beside_each_other_leave_whole_files(cache):
         assert state in [bytes([value]) * 2000 for value in range(4)]
 
 
+def test_it_is_nearly_full_before_the_first_state_would_have_to_go(tmp_path):
+    small = PassageCache(tmp_path, 10_000)
+    for number in range(4):
+        assert not small.is_nearly_full
+        small.put(key(number), STATE[:1900] + bytes(500))
+    assert small.is_nearly_full
+    assert all(key(number) in small for number in range(4))
+
+
 def test_clearing_removes_everything(cache):
     cache.put(key(7), STATE)
     assert cache.clear() == len(STATE) + 39

@@ -43,6 +43,7 @@ class Fieldguide:
         self._model: Future[ChatModel] | None = None
         self._index: Index | None = None
         self._assistant: Assistant | None = None
+        self._passage_cache: PassageCache | None = None
         self._warming: Loading | None = None  # passages being read ahead of time
         self._end_warming = Cancellation()
         self._warmer: threading.Thread | None = None
@@ -120,7 +121,10 @@ class Fieldguide:
         )
 
     def warm(self) -> Iterator[Loading]:
-        """Have the model read all passages ahead of time, after `loading()`; questions go first."""
+        """Have the model read all passages ahead of time, as far as the cache has room; after `loading()`.
+
+        Questions go first.
+        """
         if not self.settings.passage_cache_gb:
             return
         chunks = self.chunks()
@@ -128,6 +132,8 @@ class Fieldguide:
             for done in self._ready_assistant().warmer.warm(chunks, self._end_warming):
                 self._warming = Loading("Reading passages ahead of time", done / len(chunks), f"{done} of {len(chunks)}")
                 yield self._warming
+                if self._passage_cache and self._passage_cache.is_nearly_full:
+                    return
         except Cancelled:
             return  # what was read is kept
         finally:
@@ -229,10 +235,9 @@ class Fieldguide:
         path = self._model_path(report)
         report(Loading(f"Loading the model {path.stem}"))
         settings = self.settings
-        cache = None
         if settings.passage_cache_gb:
-            cache = PassageCache(settings.data_dir / "passage-cache", int(settings.passage_cache_gb * 1e9))
-        model = LlamaModel(path, context_length=settings.context_length, threads=settings.threads, cache=cache)
+            self._passage_cache = PassageCache(settings.data_dir / "passage-cache", int(settings.passage_cache_gb * 1e9))
+        model = LlamaModel(path, context_length=settings.context_length, threads=settings.threads, cache=self._passage_cache)
         # The rules and examples stand at the start of every prompt: read now, they are not read again.
         for progress in model.read(model.render(build_messages("", [])), Cancellation()):
             report(Loading("Reading the instructions", progress.done / progress.tokens))

@@ -24,8 +24,8 @@ class Signals:
 class Gate:
     """Two thresholds; how they were chosen stands in docs/abstaining.md."""
 
-    refuse_above: float = -0.95
-    refuse_below_score: float = 0.40
+    refuse_above: float = -1.5
+    refuse_below_score: float = 0.30
 
     def is_answerable(self, signals: Signals) -> bool:
         """Whether the passages seem to hold the answer."""

@@ -98,6 +98,11 @@ class PassageCache:
         """Bytes on disk."""
         return sum(status.st_size for _, status in self._files())
 
+    @property
+    def is_nearly_full(self) -> bool:
+        """Whether keeping more would soon cost what is kept."""
+        return self.size > 0.9 * self._limit
+
     def _make_room(self, wanted: int) -> None:
         files = sorted(self._files(), key=lambda file: file[1].st_mtime)
         total = sum(status.st_size for _, status in files)

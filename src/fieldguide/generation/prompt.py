@@ -77,14 +77,12 @@ def pack(
     earlier_question: str = "",
 ) -> PackedPrompt:
     """Take as many passages, best first, as fit into `budget` tokens; whole passages only, never cut."""
-    included: list[Chunk] = []
-    for chunk in chunks:
-        messages = build_messages(question, [c.passage for c in [*included, chunk]], earlier_question)
-        if count(messages) > budget:
-            break
-        included.append(chunk)
-    messages = build_messages(question, [chunk.passage for chunk in included], earlier_question)
-    return PackedPrompt(messages, tuple(included), tuple(chunks[len(included) :]))
+    included = list(chunks)
+    while True:  # nearly always all fit: counted once
+        messages = build_messages(question, [chunk.passage for chunk in included], earlier_question)
+        if not included or count(messages) <= budget:
+            return PackedPrompt(messages, tuple(included), tuple(chunks[len(included) :]))
+        included.pop()
 
 
 def _question_message(question: str, passages: Sequence[str], earlier_question: str = "", *, example: bool = False) -> Message:

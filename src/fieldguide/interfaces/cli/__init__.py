@@ -98,13 +98,17 @@ def _search(
 @app.command("ingest")
 def _ingest(
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Embed every passage again, not only changed ones.")] = False,
+    warm: Annotated[
+        bool, typer.Option("--warm", help="Also let the model read every passage (minutes), so that answers start at once.")
+    ] = False,
+    model: Model = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Build the index of the guides, or bring it up to date."""
     from fieldguide.interfaces.cli.library import ingest
 
-    ingest({"data_dir": data_dir}, rebuild=rebuild, as_json=as_json)
+    ingest({"data_dir": data_dir, "model": model}, rebuild=rebuild, warm=warm, as_json=as_json)
 
 
 @app.command("eval")

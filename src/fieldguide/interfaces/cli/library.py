@@ -29,8 +29,8 @@ def search(question: str, limit: int, flags: Mapping[str, Any], *, as_json: bool
     fieldguide.close()
 
 
-def ingest(flags: Mapping[str, Any], *, rebuild: bool, as_json: bool) -> None:
-    """Build the index and say what was done."""
+def ingest(flags: Mapping[str, Any], *, rebuild: bool, warm: bool, as_json: bool) -> None:
+    """Build the index, on demand fill the passage cache, and say what was done."""
     fieldguide = Fieldguide(resolve_settings(flags))
     with LoadingDisplay() as display:
         summary = fieldguide.ingest(display.show, rebuild=rebuild)
@@ -42,6 +42,10 @@ def ingest(flags: Mapping[str, Any], *, rebuild: bool, as_json: bool) -> None:
         )
     else:
         sys.stdout.write(f"The index is up to date: {summary.passages} passages.\n")
+    if warm:
+        show_loading(fieldguide.loading())
+        show_loading(fieldguide.warm())
+    fieldguide.close()
 
 
 def _hit_text(hit: Hit) -> str:
