@@ -33,17 +33,18 @@ def answer_to(fieldguide, question, history=()):
 
 
 @pytest.mark.parametrize(
-    ("question", "expected", "document"),
+    ("question", "expected", "guides"),
     [
-        ("Who introduced GANs, and when?", ["Goodfellow", "2014"], "generative-model-families.md"),
-        ("How many hours of audio was Whisper trained on?", ["680"], "multimodal-atlas.md"),
-        ("How many experts does Mixtral have?", ["8"], "beyond-llms-field-guide.md"),
+        ("Who introduced GANs, and when?", ["Goodfellow", "2014"], {"generative-model-families.md"}),
+        # two guides tell it
+        ("How many hours of audio was Whisper trained on?", ["680"], {"multimodal-atlas.md", "tour-of-model-families.md"}),
+        ("How many experts does Mixtral have?", ["8"], {"beyond-llms-field-guide.md"}),
     ],
 )
-def test_a_fact_of_the_guides_is_answered_with_a_citation_that_holds_it(fieldguide, question, expected, document):
+def test_a_fact_of_the_guides_is_answered_with_a_citation_that_holds_it(fieldguide, question, expected, guides):
     answer = answer_to(fieldguide, question)
     assert all(fact in answer.text for fact in expected), answer.text
-    assert document in {citation.document for citation in answer.citations}
+    assert guides & {citation.document for citation in answer.citations}
     assert any(all(fact in citation.passage for fact in expected) for citation in answer.citations)
 
 
