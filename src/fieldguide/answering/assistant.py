@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fieldguide.answering.abstain import REFUSAL, Gate, Signals
 from fieldguide.answering.rewrite import Standalone, standalone
 from fieldguide.answering.support import SupportChecker
-from fieldguide.answering.waiting_line import Ticket, WaitingLine
+from fieldguide.answering.waiting_line import POLL_SECONDS, Ticket, WaitingLine
 from fieldguide.answering.warming import Warmer
 from fieldguide.errors import Cancelled, FieldguideError, QuestionError
 from fieldguide.events import (
@@ -35,7 +35,7 @@ from fieldguide.types import Answer, Chunk, SearchResult, Sentence, Timings, Tok
 
 MAX_QUESTION_CHARACTERS = 2000
 RETRIEVED = 12  # hits reported with every answer; how many of them are read is another matter
-_POLL_SECONDS = 0.2
+
 
 _log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class Assistant:
 
     def _wait(self, ticket: Ticket, cancellation: Cancellation) -> Iterator[Event]:
         shown = 0
-        while ahead := self._line.ahead_of(ticket, _POLL_SECONDS):
+        while ahead := self._line.ahead_of(ticket, POLL_SECONDS):
             if cancellation.is_cancelled:
                 raise Cancelled()
             if ahead != shown:

@@ -3,6 +3,8 @@
 import threading
 from collections import deque
 
+POLL_SECONDS = 0.2  # how often whoever waits looks up, to show its place or to be stopped
+
 
 class Ticket:
     """A place in the line."""

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from fieldguide.answering.waiting_line import WaitingLine
+from fieldguide.answering.waiting_line import POLL_SECONDS, WaitingLine
 from fieldguide.errors import Cancelled
 from fieldguide.generation import prompt as prompts
 from fieldguide.generation.model import Cancellation, ChatModel, PromptPart
 from fieldguide.types import Chunk
-
-_POLL_SECONDS = 0.2
 
 
 class Warmer:
@@ -43,7 +41,7 @@ class Warmer:
         self._reading = own = Cancellation()  # before standing in line: whoever comes after may end it
         ticket = self._line.enter()
         try:
-            while self._line.ahead_of(ticket, _POLL_SECONDS):
+            while self._line.ahead_of(ticket, POLL_SECONDS):
                 pass
             self._model.warm(prompt, own)
         except Cancelled:

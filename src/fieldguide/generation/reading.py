@@ -106,13 +106,18 @@ class PromptReader:
         self, tokens: Tokens, progress: ReadProgress, cancellation: Cancellation
     ) -> Generator[ReadProgress, None, ReadProgress]:
         """Read what comes after that which is held."""
-        while len(self.held) < len(tokens):
-            start = len(self.held)
-            part = tokens[start : start + READ_AT_ONCE]
-            self._context.decode(part, start, _ANSWER, cancellation)
+        start = len(self.held)
+        for part in self._decode(tokens[start:], start, _ANSWER, cancellation):
             self.held += part
             yield (progress := progress.after(len(part)))
         return progress
+
+    def _decode(self, tokens: Tokens, position: int, sequence: int, cancellation: Cancellation) -> Iterator[Tokens]:
+        """Read tokens into a sequence, batch by batch; yields each batch when it is read."""
+        for start in range(0, len(tokens), READ_AT_ONCE):
+            part = tokens[start : start + READ_AT_ONCE]
+            self._context.decode(part, position + start, sequence, cancellation)
+            yield part
 
     def _fetch_beginning(self, beginning: Tokens) -> None:
         """Cut back to the beginning, fetching it from the cache where that saves reading."""
@@ -137,9 +142,7 @@ class PromptReader:
         """Read a passage behind the beginning in a sequence of its own."""
         position = len(prompt.beginning)
         self._context.share(_ANSWER, _SCRATCH, 0, position)
-        for start in range(0, len(passage), READ_AT_ONCE):
-            part = passage[start : start + READ_AT_ONCE]
-            self._context.decode(part, position + start, _SCRATCH, cancellation)
+        for part in self._decode(passage, position, _SCRATCH, cancellation):
             yield (progress := progress.after(len(part)))
         return progress
 
@@ -158,9 +161,7 @@ class PromptReader:
         if not self._context.restore(_SCRATCH, state):
             reread = len(passage)  # llama.cpp refuses what it wrote itself: never seen, and never an error
         if reread:
-            for start in range(0, reread, READ_AT_ONCE):
-                part = passage[start : min(start + READ_AT_ONCE, reread)]
-                self._context.decode(part, position + start, _ANSWER, cancellation)
+            for part in self._decode(passage[:reread], position, _ANSWER, cancellation):
                 self.held += part
             self._context.forget(_SCRATCH, origin, origin + reread)
         self._context.move(_SCRATCH, position - origin)
