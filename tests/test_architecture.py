@@ -33,6 +33,8 @@ HOMES = {
     "jinja2": "generation/",
     "gradio": "interfaces/web/",
     "starlette": "interfaces/web/",
+    "fastapi": "interfaces/api.py",
+    "pydantic": "interfaces/",
     "typer": "interfaces/cli/",
     "rich": "interfaces/cli/",
     "httpx": "weights/hub.py",

@@ -18,13 +18,14 @@ QUESTION = "How many eggs does the queen lay?"
 
 
 @pytest.fixture
-def run(fieldguide_with, monkeypatch, capsys):
+def run(fieldguide_with, monkeypatch, capsys, tmp_path):
     """Run a command line; gives exit status, standard output and standard error."""
 
     def run(*arguments, replies=(GOOD,), stdin=""):
         made = fieldguide_with(ScriptedModel(list(replies)))
-        for module in ("ask", "library"):
-            monkeypatch.setattr(f"fieldguide.interfaces.cli.{module}.Fieldguide", lambda settings: made)
+        for module in ("interfaces.cli.library", "assembly"):
+            monkeypatch.setattr(f"fieldguide.{module}.Fieldguide", lambda settings: made)
+        monkeypatch.setenv("FIELDGUIDE_DATA_DIR", str(tmp_path / "data"))  # not where someone's own Fieldguide may run
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
         status = 0
         try:
@@ -91,6 +92,11 @@ def test_without_a_question_ask_is_a_conversation(run):
     assert status == 0
     assert GOOD in out
     assert "They do not eat wood." in out
+
+
+def test_ask_says_on_demand_that_it_loads_a_fieldguide_of_its_own(run):
+    assert "Loading a Fieldguide." in run("ask", QUESTION, "--verbose")[2]
+    assert "Loading a Fieldguide." not in run("ask", QUESTION)[2]
 
 
 def test_search_prints_ranked_passages_with_both_ranks(run):

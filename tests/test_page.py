@@ -8,6 +8,7 @@ import pytest
 from browser import answers, ask, chromium, opened
 from fakes import ScriptedModel
 from fieldguide.answering.abstain import REFUSAL
+from fieldguide.interfaces.api import create_api
 from fieldguide.interfaces.web.app import EXAMPLES, create_app, launch
 
 pytestmark = pytest.mark.browser
@@ -46,7 +47,7 @@ def serve(fieldguide_with):
         fieldguide = fieldguide_with(model)
         page = create_app(fieldguide)
         pages.append(page)
-        url = launch(page, "127.0.0.1", free_port())
+        url = launch(page, "127.0.0.1", free_port(), create_api(fieldguide, "test"))
         fieldguide.start()
         return url
 
@@ -82,7 +83,7 @@ def test_the_page_is_there_before_the_model_is(browser, fieldguide_with):
 
     fieldguide._load_model = late
     app = create_app(fieldguide)
-    url = launch(app, "127.0.0.1", free_port())
+    url = launch(app, "127.0.0.1", free_port(), create_api(fieldguide, "test"))
     fieldguide.start()
     with opened(browser, url) as (page, _, _):
         ask(page, QUESTION)
@@ -106,7 +107,7 @@ class SlowReader(ScriptedModel):
 def test_reading_ahead_is_shown_and_gives_way_to_questions(browser, fieldguide_with):
     fieldguide = fieldguide_with(SlowReader([GOOD]))
     app = create_app(fieldguide)
-    url = launch(app, "127.0.0.1", free_port())
+    url = launch(app, "127.0.0.1", free_port(), create_api(fieldguide, "test"))
     list(fieldguide.loading())
     fieldguide.warm_in_background()
     with opened(browser, url) as (page, _, _):

@@ -9,6 +9,7 @@ from fieldguide.answering.abstain import REFUSAL
 from fieldguide.assembly import Fieldguide
 from fieldguide.events import Finished, Token
 from fieldguide.generation.model import Cancellation
+from fieldguide.interfaces.api import create_api
 from fieldguide.interfaces.web.app import create_app, launch
 from fieldguide.settings import resolve_settings
 from fieldguide.types import Turn
@@ -75,7 +76,7 @@ def test_stop_ends_the_computation_within_a_moment(fieldguide):
 @pytest.mark.browser
 def test_the_page_answers_from_the_guides(fieldguide):
     app = create_app(fieldguide)
-    url = launch(app, "127.0.0.1", free_port())
+    url = launch(app, "127.0.0.1", free_port(), create_api(fieldguide, "test"))
     with chromium() as browser, opened(browser, url) as (page, outside, errors):
         ask(page, "Who introduced GANs, and when?")
         page.wait_for_function("document.querySelector('#status').innerText.includes('Reading')", timeout=60_000)

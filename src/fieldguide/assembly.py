@@ -48,10 +48,10 @@ class Fieldguide:
         self._end_warming = Cancellation()
         self._warmer: threading.Thread | None = None
 
-    def start(self, *, with_model: bool = True) -> None:
+    def start(self, *, with_retrieval: bool = True, with_model: bool = True) -> None:
         """Begin to load what is not loaded or loading; a half that failed before is tried again."""
         with self._lock:
-            if self._embedder is None or _failed(self._embedder):
+            if with_retrieval and (self._embedder is None or _failed(self._embedder)):
                 self._embedder = self._in_background(self._load_retrieval)
             if with_model and (self._model is None or _failed(self._model)):
                 self._model = self._in_background(self._load_model)

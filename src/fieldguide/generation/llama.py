@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fieldguide.errors import GenerationError, WeightsError
 from fieldguide.generation import chat_template
-from fieldguide.generation.llama_context import READ_AT_ONCE, LlamaContext
+from fieldguide.generation.llama_context import CELLS, READ_AT_ONCE, LlamaContext
 from fieldguide.generation.model import Cancellation, Message, PartKind, PromptPart, ReadProgress, WritingOptions, WrittenToken
 from fieldguide.generation.passage_cache import PassageCache
 from fieldguide.generation.reading import PromptReader, TokenizedPrompt
@@ -65,7 +65,7 @@ class LlamaModel:
         except GenerationError:
             self.close()
             raise
-        made_by = f"{_fingerprint(path)} llama-cpp-python {llama_cpp.__version__} f16 {READ_AT_ONCE}"
+        made_by = f"{_fingerprint(path)} llama-cpp-python {llama_cpp.__version__} {CELLS} {READ_AT_ONCE}"
         self._reader = PromptReader(self._context, cache, made_by, reread=reread)
 
     def render(self, messages: Sequence[Message]) -> list[PromptPart]:

@@ -16,6 +16,7 @@ from fieldguide.errors import Cancelled, GenerationError
 from fieldguide.generation.model import Cancellation
 
 READ_AT_ONCE = 128  # a step of progress every second or two; smaller steps read more slowly
+CELLS = "f16, values transposed"  # how keys and values lie in memory: states of another making cannot be restored
 _ABORTED = 2  # llama_decode's answer when the abort callback ended it
 
 
@@ -31,6 +32,9 @@ class LlamaContext:
         parameters.n_batch = parameters.n_ubatch = READ_AT_ONCE
         parameters.n_threads = parameters.n_threads_batch = threads
         parameters.n_seq_max, parameters.kv_unified = 2, True
+        # Measured on two cores behind 1,900 tokens: 25 tokens, as a question has, are read in 0.7 s without flash attention and
+        # in 1.0 s with it, single ones written 12 % faster; long stretches take the same time.
+        parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
         self._vocabulary_size = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(model))
         self._context: Any = llama_cpp.llama_init_from_model(model, parameters)
         if not self._context:

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-import chromadb
 import numpy as np
 
 from fieldguide.errors import SearchIndexError
@@ -38,6 +37,8 @@ class ChromaVectorStore:
     """A Chroma collection in a folder of its own; raises SearchIndexError when Chroma cannot open it."""
 
     def __init__(self, folder: Path) -> None:
+        import chromadb  # heavy (a second): only when an index is opened
+
         try:
             self._client: Any = chromadb.PersistentClient(
                 str(folder), settings=chromadb.Settings(anonymized_telemetry=False, allow_reset=False)

@@ -73,13 +73,16 @@ def _ask(
     passages: Annotated[
         int | None, typer.Option("--passages", help="How many passages the model reads (default: 4; 8 if read before).")
     ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Say which Fieldguide answers: one that runs, or a new one.")
+    ] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Answer a question from the guides, with numbered sources."""
     from fieldguide.interfaces.cli.ask import ask
 
     flags = {"data_dir": data_dir, "model": model, "passages": passages, "cached_passages": passages}
-    ask(question, flags, as_json=as_json, explain=explain)
+    ask(question, flags, as_json=as_json, explain=explain, verbose=verbose)
 
 
 @app.command("search")

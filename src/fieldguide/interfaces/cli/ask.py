@@ -2,34 +2,59 @@
 
 import json
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
-from fieldguide.assembly import Fieldguide
 from fieldguide.errors import FieldguideError
 from fieldguide.events import Event, Failed, Finished, Loading, Queued, Reading, Rewritten, Token, Withdrawn, as_object
 from fieldguide.generation.model import Cancellation
 from fieldguide.interfaces.cli.terminal import LoadingDisplay, interruptible, read_question
+from fieldguide.interfaces.running import find_running
 from fieldguide.settings import resolve_settings
 from fieldguide.types import Answer, Turn
 
 
-def ask(question: str | None, flags: Mapping[str, Any], *, as_json: bool, explain: bool) -> None:
-    """Answer and print; without a question, go on asking until the input ends."""
-    fieldguide = Fieldguide(resolve_settings(flags))
-    if question is None:
-        _converse(fieldguide, as_json=as_json, explain=explain)
-    else:
-        _answer_once(fieldguide, read_question(question), (), as_json=as_json, explain=explain)
+class Answers(Protocol):
+    """A Fieldguide in this process or in another one."""
+
+    def answer(
+        self, question: str, history: Sequence[Turn] = (), *, cancellation: Cancellation | None = None
+    ) -> Iterator[Event]:
+        """The event stream of one question."""
+
+
+def ask(question: str | None, flags: Mapping[str, Any], *, as_json: bool, explain: bool, verbose: bool) -> None:
+    """Answer and print; without a question, go on asking until the input ends.
+
+    A Fieldguide that runs on this machine already is asked, as it has loaded everything.
+    """
+    settings = resolve_settings(flags)
+    running = find_running(settings)
+    if verbose:
+        sys.stderr.write(f"Asking the Fieldguide that runs at {running.url}\n" if running else "Loading a Fieldguide.\n")
+    if running:
+        _ask(running, question, as_json=as_json, explain=explain)
+        return
+    from fieldguide.assembly import Fieldguide  # heavy: not needed where another one answers
+
+    fieldguide = Fieldguide(settings)
+    fieldguide.start()
+    _ask(fieldguide, question, as_json=as_json, explain=explain)
     fieldguide.close()
 
 
-def _converse(fieldguide: Fieldguide, *, as_json: bool, explain: bool) -> None:
+def _ask(answerer: Answers, question: str | None, *, as_json: bool, explain: bool) -> None:
+    if question is None:
+        _converse(answerer, as_json=as_json, explain=explain)
+    else:
+        _answer_once(answerer, read_question(question), (), as_json=as_json, explain=explain)
+
+
+def _converse(answerer: Answers, *, as_json: bool, explain: bool) -> None:
     history: list[Turn] = []
     on_terminal = sys.stdin.isatty()
     if on_terminal:
         sys.stderr.write("Ask about the guides. An empty line or Ctrl-D ends; Ctrl-C stops an answer.\n")
-    fieldguide.start()
     while True:
         try:
             if on_terminal:
@@ -41,7 +66,7 @@ def _converse(fieldguide: Fieldguide, *, as_json: bool, explain: bool) -> None:
         if not line:
             return
         try:
-            answer = _answer_once(fieldguide, line, history, as_json=as_json, explain=explain)
+            answer = _answer_once(answerer, line, history, as_json=as_json, explain=explain)
         except FieldguideError as error:
             if not on_terminal:
                 raise
@@ -51,14 +76,14 @@ def _converse(fieldguide: Fieldguide, *, as_json: bool, explain: bool) -> None:
 
 
 def _answer_once(
-    fieldguide: Fieldguide, question: str, history: list[Turn] | tuple[Turn, ...], *, as_json: bool, explain: bool
+    answerer: Answers, question: str, history: list[Turn] | tuple[Turn, ...], *, as_json: bool, explain: bool
 ) -> Answer:
     """Print the answer as it comes; raises FieldguideError where the stream ends in a failure."""
     cancellation = Cancellation()
     trace: list[Event] = []
     streamed = False
     with LoadingDisplay() as display:
-        for event in interruptible(fieldguide.answer(question, history, cancellation=cancellation), cancellation):
+        for event in interruptible(answerer.answer(question, history, cancellation=cancellation), cancellation):
             trace.append(event)
             status = _status(event)
             if status:

@@ -1,6 +1,7 @@
 """`fieldguide chat`: serve the page on this machine and open it."""
 
 import os
+import secrets
 import socket
 import sys
 import threading
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from fieldguide.errors import FieldguideError, SettingsError
 from fieldguide.interfaces.cli.terminal import show_loading
+from fieldguide.interfaces.running import announced
 from fieldguide.settings import resolve_settings
 
 if TYPE_CHECKING:
@@ -22,19 +24,24 @@ def chat(*, port: int | None = None, browser: bool = True, model: str | None = N
     _require_free_port(settings.host, settings.port)
     sys.stderr.write("Starting the page ...\n")
     from fieldguide.assembly import Fieldguide
-    from fieldguide.interfaces.web.app import create_app, launch
 
     fieldguide = Fieldguide(settings)
-    url = launch(create_app(fieldguide), settings.host, settings.port)
+    # llama.cpp loads beside Python; the embedder's libraries would only slow down the import of the page's.
+    fieldguide.start(with_retrieval=False)
+    from fieldguide.interfaces.api import create_api
+    from fieldguide.interfaces.web.app import create_app, launch
+
+    instance = secrets.token_hex(8)
+    url = launch(create_app(fieldguide), settings.host, settings.port, create_api(fieldguide, instance))
     sys.stderr.write(f"Fieldguide is at {url} (Ctrl-C ends it).\n")
-    fieldguide.start()
     if browser and _has_screen():
         webbrowser.open(url)
-    try:
-        _show_loading(fieldguide)
-        threading.Event().wait()
-    except KeyboardInterrupt:
-        sys.stderr.write("\nGood-bye.\n")
+    with announced(settings, url, instance):
+        try:
+            _show_loading(fieldguide)
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            sys.stderr.write("\nGood-bye.\n")
 
 
 def _show_loading(fieldguide: "Fieldguide") -> None:

@@ -4,9 +4,12 @@ from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
+from starlette.routing import Mount
+from starlette.types import ASGIApp
 
+from fieldguide.interfaces.answerer import Answerer
 from fieldguide.interfaces.web import rendering
-from fieldguide.interfaces.web.conversation import Answerer, Conversations
+from fieldguide.interfaces.web.conversation import Conversations
 from fieldguide.interfaces.web.looks import CSS, theme
 from fieldguide.interfaces.web.policy import StayOnThisMachine
 
@@ -82,8 +85,8 @@ def create_app(answerer: Answerer) -> gr.Blocks:
     return page
 
 
-def launch(page: gr.Blocks, host: str, port: int) -> str:
-    """Serve the page in the background and return its address."""
+def launch(page: gr.Blocks, host: str, port: int, api: ASGIApp) -> str:
+    """Serve the page in the background, with the API under /api, and return the page's address."""
     page.queue(default_concurrency_limit=_MANY_AT_ONCE)
     page.launch(
         server_name=host,
@@ -97,7 +100,12 @@ def launch(page: gr.Blocks, host: str, port: int) -> str:
         footer_links=[],
         theme=theme(),
         css=CSS,
-        app_kwargs={"middleware": [Middleware(StayOnThisMachine)], "docs_url": None, "redoc_url": None},
+        app_kwargs={
+            "middleware": [Middleware(StayOnThisMachine)],
+            "routes": [Mount("/api", api)],
+            "docs_url": None,
+            "redoc_url": None,
+        },
     )
     return f"http://{host}:{port}/"
 

@@ -1,42 +1,21 @@
 """What the page does: a question in, redraws out, and a stop that stops."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from html import escape, unescape
-from typing import Any, Protocol
+from typing import Any
 
 import gradio as gr
 
-from fieldguide.errors import FieldguideError
-from fieldguide.events import Event, Failed, Finished, Loading, Quoted, Token, Withdrawn
+from fieldguide.events import Failed, Finished, Quoted, Token, Withdrawn
 from fieldguide.generation.model import Cancellation
+from fieldguide.interfaces.answerer import Answerer
 from fieldguide.interfaces.web import rendering
 from fieldguide.types import Turn
 
 _REDRAW_SECONDS = 0.07  # redrawing for each token would make the page stutter
 
 Messages = list[dict[str, Any]]
-
-
-class Answerer(Protocol):
-    """What the page needs of the program."""
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether a question would be answered without loading anything."""
-
-    @property
-    def still_loading(self) -> list[Loading]:
-        """What is being loaded, or read ahead of time, at this moment."""
-
-    @property
-    def failure(self) -> FieldguideError | None:
-        """Why loading failed, if it did."""
-
-    def answer(
-        self, question: str, history: Sequence[Turn] = (), *, cancellation: Cancellation | None = None
-    ) -> Iterator[Event]:
-        """The event stream of one question."""
 
 
 class Conversations:

@@ -1,0 +1,226 @@
+"""What putting kept passages together costs in answers, and what more passages or reading again give back.
+
+    python evaluation/passage_cache_curve.py --answers runs/curve [--split dev] [--variants "8 kept" "8 cold"] [--report OUT.md]
+
+Each variant answers the same questions with the gate held open, so that only reading differs; what the gate would have
+decided is worked out afterwards from its signals. A variant is compared with the cold read of the same prompt, question by
+question. Answers are kept: a run that was stopped goes on where it was.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from fieldguide.answering.abstain import Gate, Signals
+from fieldguide.answering.assistant import AnswerOptions, Assistant
+from fieldguide.answering.rewrite import standalone
+from fieldguide.answering.support import SupportChecker
+from fieldguide.assembly import Fieldguide
+from fieldguide.evaluation.metrics import area_under_curve, difference_interval, is_right, mcnemar
+from fieldguide.evaluation.questions import Question, load_questions
+from fieldguide.evaluation.report import share
+from fieldguide.evaluation.run import write_text
+from fieldguide.events import Failed, Finished, Gated
+from fieldguide.generation.llama import LlamaModel
+from fieldguide.generation.model import Cancellation, PromptPart, ReadProgress
+from fieldguide.generation.passage_cache import PassageCache
+from fieldguide.generation.prompt import build_messages
+from fieldguide.settings import Settings, resolve_settings
+
+ROOT = Path(__file__).parents[1]
+OPEN = Gate(refuse_above=0.0, refuse_below_score=-1.0)
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """How many passages are read, and how."""
+
+    passages: int
+    kept: bool = True
+    reread: int = 0
+    best_first: bool = False
+
+
+VARIANTS = {
+    "4 cold": Variant(4, kept=False),
+    "3 kept": Variant(3),
+    "4 kept": Variant(4),
+    "5 kept": Variant(5),
+    "6 kept": Variant(6),
+    "8 kept": Variant(8),
+    "4 kept, best first": Variant(4, best_first=True),
+    "4 kept, 8 reread": Variant(4, reread=8),
+    "4 kept, 16 reread": Variant(4, reread=16),
+    "8 kept, 16 reread": Variant(8, reread=16),
+}
+
+
+class BestFirst:
+    """A model that is shown the passages in the opposite order."""
+
+    def __init__(self, model: LlamaModel) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the model has
+        return getattr(self._model, name)
+
+    def read(self, prompt: Sequence[PromptPart], cancellation: Cancellation) -> Iterator[ReadProgress]:
+        """Read the prompt with its passages turned round."""
+        passages = [part for part in prompt if part.kind == "passage"]
+        turned = [passages.pop() if part.kind == "passage" else part for part in prompt]
+        return self._model.read(turned, cancellation)
+
+
+def answers(made: Fieldguide, variant: Variant, questions: Sequence[Question], path: Path) -> list[Row]:
+    """One row a question: the answer as if the gate were open, and the gate's signals."""
+    rows: dict[str, Row] = {}
+    if path.exists():
+        rows = {row["id"]: row for row in map(json.loads, path.read_text(encoding="utf-8").splitlines())}
+    left = [question for question in questions if question.id not in rows]
+    if not left:
+        return [rows[question.id] for question in questions]
+    model = load(made, variant)
+    support = SupportChecker(made._load_embedder(lambda _: None))
+    assistant = Assistant(made._searcher, BestFirst(model) if variant.best_first else model, support, OPEN)
+    options = AnswerOptions(variant.passages, variant.passages, made.settings.answer_tokens)
+    with path.open("a", encoding="utf-8") as out:
+        for number, question in enumerate(left, 1):
+            if variant.kept:
+                asked = standalone(question.question, question.history).search_text
+                best = [hit.chunk.passage for hit in made.search(asked, variant.passages).hits]
+                model.warm(model.render(build_messages("", best)), Cancellation())
+            row = rows[question.id] = {"id": question.id, **ask(assistant, question, options)}
+            out.write(json.dumps(row, ensure_ascii=False) + "\n")
+            out.flush()
+            sys.stderr.write(f"\r{path.stem}: {number} of {len(left)} ")
+    model.close()
+    return [rows[question.id] for question in questions]
+
+
+def load(made: Fieldguide, variant: Variant) -> LlamaModel:
+    """The weights with what the variant needs; rules and examples are in place."""
+    settings: Settings = made.settings
+    cache = PassageCache(settings.data_dir / "passage-cache", int(settings.passage_cache_gb * 1e9)) if variant.kept else None
+    model = LlamaModel(
+        made._model_path(lambda _: None),
+        context_length=settings.context_length,
+        threads=settings.threads,
+        cache=cache,
+        reread=variant.reread,
+    )
+    for _ in model.read(model.render(build_messages("", [])), Cancellation()):
+        pass
+    return model
+
+
+def ask(assistant: Assistant, question: Question, options: AnswerOptions) -> Row:
+    """What came of one question; where a refusal is due, nothing is written: only the signals count there."""
+    row: Row = {}
+    for event in (stream := assistant.answer(question.question, question.history, options)):
+        if isinstance(event, Gated):
+            row |= event.signals
+            if question.abstain:
+                stream.close()
+        elif isinstance(event, Finished):
+            answer = event.answer
+            row |= {"answer": answer.text, "abstained": answer.abstained, "first_token_s": answer.timings.first_token_s}
+        elif isinstance(event, Failed):
+            raise SystemExit(f"{question.id}: {event.message}")
+    return row
+
+
+def judge(questions: Sequence[Question], rows: Sequence[Row]) -> dict[str, Any]:
+    """Figures of one variant: reading alone, then with the gate as shipped."""
+    gate = Gate()
+    both = list(zip(questions, rows, strict=True))
+    answered = [(q, row) for q, row in both if not q.abstain]
+    passed = {row["id"]: gate.is_answerable(Signals(row["refusal_log_probability"], row["best_score"])) for row in rows}
+    right = {q.id: is_right(q, row["answer"], abstained=row["abstained"]) for q, row in answered}
+    return {
+        "right": right,
+        "read_right": share(list(right.values())),
+        "right_behind_the_gate": share([right[q.id] and passed[q.id] for q, _ in answered]),
+        "refused_wrongly": share([not passed[q.id] or row["abstained"] for q, row in answered]),
+        "refused_rightly": share([not passed[q.id] for q in questions if q.abstain]),
+        "area_under_curve": area_under_curve(
+            [row["refusal_log_probability"] for q, row in both if q.abstain],
+            [row["refusal_log_probability"] for q, row in answered],
+        ),
+        "first_token_s": median([row["first_token_s"] for _, row in answered if row["first_token_s"] is not None]),
+    }
+
+
+def compared(new: Mapping[str, bool], old: Mapping[str, bool]) -> dict[str, Any]:
+    """The paired difference over the questions of both."""
+    better = sum(new[i] and not old[i] for i in new)
+    worse = sum(old[i] and not new[i] for i in new)
+    low, high = difference_interval(better, worse, len(new))
+    points = {"points": 100 * (better - worse) / len(new), "interval": [100 * low, 100 * high]}
+    return {"better": better, "worse": worse, **points, "p_value": mcnemar(better, worse)}
+
+
+def as_markdown(found: Mapping[str, Any]) -> str:
+    """The report."""
+    rows = []
+    for name, figures in found["variants"].items():
+        against = figures.get("against_cold")
+        rows.append(
+            [
+                name,
+                f"{figures['first_token_s']:.1f}",
+                _percent(figures["read_right"]),
+                f"{against['better']} : {against['worse']}" if against else "",
+                f"{against['points']:+.1f} ({against['interval'][0]:+.0f} to {against['interval'][1]:+.0f})" if against else "",
+                f"{figures['area_under_curve']:.2f}",
+                _percent(figures["right_behind_the_gate"]),
+                _percent(figures["refused_rightly"]),
+                _percent(figures["refused_wrongly"]),
+            ]
+        )
+    head = ["variant", "first word (s)", "read right", "better : worse", "points against cold (95 %)", "gate's area"]
+    head += ["right behind the gate", "refused rightly", "refused wrongly"]
+    lines = [" | ".join(cells) for cells in (head, ["---"] * len(head), *rows)]
+    return f"# Passage cache: what reading apart costs\n\n{found['about']}\n\n| " + " |\n| ".join(lines) + " |\n"
+
+
+def _percent(figure: Mapping[str, Any]) -> str:
+    return f"{100 * figure['share']:.0f} % ({figure['count']}/{figure['of']})"
+
+
+def main() -> None:
+    """Ask, judge, and write the report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--answers", type=Path, required=True, help="a folder")
+    parser.add_argument("--split", default="dev")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--report", type=Path)
+    options = parser.parse_args()
+    questions = [q for q in load_questions(ROOT / "evaluation" / "questions.jsonl") if q.split == options.split]
+    options.answers.mkdir(parents=True, exist_ok=True)
+    made = Fieldguide(resolve_settings())
+    for _ in made.loading(with_model=False):
+        pass
+    found: dict[str, Any] = {}
+    for name in options.variants:
+        path = options.answers / f"{options.split} {name}.jsonl"
+        found[name] = judge(questions, answers(made, VARIANTS[name], questions, path))
+    for name, figures in found.items():
+        cold = f"{VARIANTS[name].passages} cold"
+        if cold in found and cold != name:
+            figures["against_cold"] = compared(figures["right"], found[cold]["right"])
+    about = f"{len(questions)} questions ({options.split}), {made._model_path(lambda _: None).stem}."
+    content = {"about": about, "variants": found}
+    sys.stdout.write(as_markdown(content))
+    if options.report:
+        write_text(options.report, as_markdown(content))
+        write_text(options.report.with_suffix(".json"), json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
