@@ -31,6 +31,7 @@ from fieldguide.assembly import Fieldguide
 from fieldguide.evaluation.questions import load_questions
 from fieldguide.retrieval.embedder import Embedding, SentenceTransformerEmbedder
 from fieldguide.retrieval.passage_store import PassageStore
+from fieldguide.retrieval.projection import fit, reduce
 from fieldguide.retrieval.search import Searcher
 from fieldguide.retrieval.vector_store import ChromaVectorStore
 from fieldguide.settings import resolve_settings
@@ -68,7 +69,6 @@ class Library:
 
     def __init__(self, folder: Path, embedder: SentenceTransformerEmbedder, real: int) -> None:
         self.folder, self.embedder = folder, embedder
-        self.store = PassageStore(folder / "passages.sqlite", create=True)
         self.vectors = ChromaVectorStore(folder / "vectors")
         chunks = list({chunk.id: chunk for chunk in docstrings()}.values())
         self._random = random.Random(0)
@@ -76,6 +76,9 @@ class Library:
         self.real = self._random.sample(chunks, min(real, len(chunks)))
         counts = Counter(word for chunk in self.real for word in chunk.text.split())
         self._words, self._weights = list(counts), list(counts.values())
+        sample = self.embedder.embed([chunk.embedded_text for chunk in self.real[:256]])
+        self._directions = fit(np.concatenate([embedding.token_vectors for embedding in sample]))
+        self.store = PassageStore(folder / "passages.sqlite", self._directions)
         self._known: list[tuple[Embedding, list[int]]] = []
         self.size = 0
         self.embedding: dict[str, float] = {}
@@ -92,7 +95,7 @@ class Library:
             else:
                 chunks, embeddings, ids = self._generated(count)
             self.vectors.add([chunk.id for chunk in chunks], np.stack([embedding.vector for embedding in embeddings]))
-            self.store.add(chunks, [embedding.token_vectors for embedding in embeddings], ids)
+            self.store.add(chunks, [reduce(embedding.token_vectors, self._directions) for embedding in embeddings], ids)
             self.size += len(chunks)
             sys.stderr.write(f"\r{self.size} of {size} passages ")
 

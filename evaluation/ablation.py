@@ -104,7 +104,7 @@ def build(documents: Sequence[Document], embedder: Embedder, way: Cut, folder: P
     chunks = [chunk for document in documents for chunk in way(document, embedder)]
     chunks = [replace(chunk, id=str(i)) for i, chunk in enumerate(chunks)]
     embeddings = embedder.embed([chunk.embedded_text for chunk in chunks])
-    store = PassageStore(folder / "passages.sqlite", create=True)
+    store = PassageStore(folder / "passages.sqlite", np.eye(embedder.dimension, dtype=np.float32))
     ids = [embedder.token_ids(chunk.embedded_text) for chunk in chunks]
     store.add(chunks, [embedding.token_vectors for embedding in embeddings], ids)
     vectors = np.stack([embedding.vector for embedding in embeddings])

@@ -27,6 +27,9 @@ class WordCountEmbedder:
     def token_ids(self, text: str) -> list[int]:
         return [zlib.crc32(word.encode()) for word in re.findall(r"\w+", text.lower()) or [""]]
 
+    def token_spans(self, text: str) -> list[tuple[int, int]]:
+        return [match.span() for match in re.finditer(r"\w+", text)] or [(0, 0)]
+
     def embed(self, texts: Sequence[str]) -> list[Embedding]:
         self.embedded += texts
         return [self._embed(text) for text in texts]

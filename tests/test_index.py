@@ -65,7 +65,7 @@ def assert_whole(data_dir: Path, passages: int = PASSAGES) -> None:
     ids = [chunk.id for chunk in index.passage_store.chunks()]
     assert len(ids) == passages == index.manifest.passages
     assert set(index.vector_store.vectors()) == set(ids)
-    assert set(index.passage_store.token_vectors(ids, index.manifest.dimension)) == set(ids)
+    assert set(index.passage_store.token_vectors(ids)) == set(ids)
     index.close()
 
 
@@ -191,7 +191,7 @@ def vectors_of(data_dir: Path) -> dict[str, np.ndarray]:
     """The vector of each passage, and under it those of its tokens."""
     index = open_index(data_dir)
     vectors = index.vector_store.vectors()
-    tokens = index.passage_store.token_vectors(list(vectors), index.manifest.dimension)
+    tokens = index.passage_store.token_vectors(list(vectors))
     index.close()
     return {i: np.vstack([vectors[i], tokens[i]]) for i in vectors}
 

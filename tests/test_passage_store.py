@@ -16,6 +16,7 @@ BEES = Chunk("bees", "insects.md", "Insects", ("Bees", "Nests"), "Bees live in h
 WASPS = Chunk("wasps", "insects.md", "Insects", ("Wasps",), "They chew wood near the pond.", 40, 69)
 CAFE = Chunk("cafe", "towns.md", "Towns", ("Food",), "The café at the pier sells bread.", 0, 33)
 CHUNKS = [WASPS, BEES, CAFE]
+DIRECTIONS = np.eye(4, dtype=np.float32)
 
 
 def numbers(rows: int, columns: int = 4) -> np.ndarray:
@@ -31,7 +32,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def store(path):
-    store = PassageStore(path, create=True)
+    store = PassageStore(path, DIRECTIONS)
     store.add(CHUNKS, [numbers(3), numbers(1), numbers(0)], [[7, 8, 8], [7], []])
     yield store
     store.close()
@@ -94,7 +95,7 @@ def test_the_passage_with_more_of_the_words_comes_first(store):
 
 
 def test_a_word_in_the_heading_counts_more_than_one_in_the_text(path):
-    store = PassageStore(path, create=True)
+    store = PassageStore(path, DIRECTIONS)
     in_text = Chunk("text", "d.md", "T", ("Wasps",), "Bees.", 0, 0)
     in_heading = Chunk("heading", "d.md", "T", ("Bees",), "Wasps.", 0, 0)
     store.add([in_text, in_heading], [numbers(0), numbers(0)], [[], []])
@@ -103,15 +104,20 @@ def test_a_word_in_the_heading_counts_more_than_one_in_the_text(path):
 
 
 def test_no_more_passages_are_found_than_asked_for(store):
-    assert len(store.by_keywords("the hives", 10)) == 3
-    assert len(store.by_keywords("the hives", 2)) == 2
+    assert len(store.by_keywords("hives, wood or bread", 10)) == 3
+    assert len(store.by_keywords("hives, wood or bread", 2)) == 2
+
+
+def test_mere_grammar_brings_no_passage_but_where_nothing_else_is_asked(store):
+    assert store.by_keywords("at the hives", 10) == ["bees"]
+    assert len(store.by_keywords("at the", 10)) == 2
 
 
 @pytest.mark.parametrize(
     "question", ["", " ", '"', "*", "''", "NEAR(", "( AND )", "_", "?!", "^", "-", "\x00", "{x} : ", "zebra"]
 )
 def test_a_question_without_a_known_word_finds_nothing(path, question):
-    store = PassageStore(path, create=True)
+    store = PassageStore(path, DIRECTIONS)
     store.add([BEES], [numbers(1)], [[7]])
     assert store.by_keywords(question, 10) == []
     store.close()
@@ -139,16 +145,24 @@ def test_several_threads_may_ask_at_once(store):
         assert list(pool.map(lambda _: store.by_keywords("hive", 1), range(100))) == [["bees"]] * 100
 
 
+def test_the_directions_of_token_vectors_are_kept(path):
+    directions = numbers(5, 3)
+    PassageStore(path, directions).close()
+    reader = PassageStore(path)
+    assert np.array_equal(reader.directions, directions)
+    reader.close()
+
+
 def test_token_vectors_come_back_nearly_the_same(store):
-    assert np.allclose(store.token_vectors(["wasps"], 4)["wasps"], numbers(3), atol=1 / 254)
+    assert np.allclose(store.token_vectors(["wasps"])["wasps"], numbers(3), atol=1 / 254)
 
 
 def test_a_passage_without_tokens_has_an_empty_matrix(store):
-    assert store.token_vectors(["cafe"], 4)["cafe"].shape == (0, 4)
+    assert store.token_vectors(["cafe"])["cafe"].shape == (0, 4)
 
 
 def test_token_vectors_of_unknown_ids_are_left_out(store):
-    assert set(store.token_vectors(["bees", "nobody"], 4)) == {"bees"}
+    assert set(store.token_vectors(["bees", "nobody"])) == {"bees"}
 
 
 def test_a_vector_becomes_whole_numbers_up_to_127_and_a_scale():
@@ -210,7 +224,7 @@ def test_an_opened_store_cannot_be_written(store, path):
 def test_a_folder_with_odd_characters_is_no_trouble(tmp_path):
     folder = tmp_path / "what? #1 100%"
     folder.mkdir()
-    PassageStore(folder / "passages.sqlite", create=True).close()
+    PassageStore(folder / "passages.sqlite", DIRECTIONS).close()
     reader = PassageStore(folder / "passages.sqlite")
     assert reader.chunks() == []
     reader.close()

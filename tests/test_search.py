@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fakes import WordCountEmbedder
-from fieldguide.retrieval import search
+from fieldguide.retrieval import projection, search
 from fieldguide.retrieval.embedder import Embedding
 from fieldguide.retrieval.passage_store import PassageStore
 from fieldguide.retrieval.search import Searcher, fuse, late_interaction
@@ -21,7 +21,10 @@ def searcher_over(tmp_path):
 
     def make(texts: dict[str, str], embedder=None) -> Searcher:
         embedder = embedder or WordCountEmbedder(DIMENSION)
-        passages, vectors = PassageStore(tmp_path / "p.sqlite", create=True), ChromaVectorStore(tmp_path / "chroma")
+        passages, vectors = (
+            PassageStore(tmp_path / "p.sqlite", np.eye(DIMENSION, dtype=np.float32)),
+            ChromaVectorStore(tmp_path / "chroma"),
+        )
         opened.extend([passages, vectors])
         embeddings = WordCountEmbedder(DIMENSION).embed(list(texts.values()))
         passages.add(
@@ -207,3 +210,35 @@ def test_given_passages_score_as_the_same_passages_do_when_they_are_found(toy_se
 
 def test_no_given_passages_are_no_hits(toy_searcher):
     assert toy_searcher.rank("Who built the Quillon lighthouse?", []).hits == ()
+
+
+def test_the_sentences_that_fit_the_question_are_quoted_where_they_stand(toy_searcher):
+    result = toy_searcher.search("Who built the Quillon lighthouse in 1911?", 8)
+    assert result.quotes[0].text == "The Quillon lighthouse was built by Marta Jevons in 1911."
+    assert all(quote.chunk.passage[quote.start : quote.end] == quote.text for quote in result.quotes)
+    scores = [quote.score for quote in result.quotes]
+    assert scores == sorted(scores, reverse=True)
+    given = toy_searcher.rank("Who built the Quillon lighthouse in 1911?", [result.hits[0].chunk])
+    assert given.quotes[0] == result.quotes[0]
+
+
+def test_token_vectors_keep_their_nearness_along_fewer_directions():
+    spread = np.diag(np.linspace(1.0, 0.01, 300)).astype(np.float32)  # most of what varies, varies in few directions
+    tokens = np.random.default_rng(0).normal(size=(500, 300)).astype(np.float32) @ spread**2
+    tokens /= np.linalg.norm(tokens, axis=1, keepdims=True)
+    directions = projection.fit(tokens)
+    reduced = projection.reduce(tokens, directions)
+    assert directions.shape == (300, projection.DIMENSIONS)
+    assert np.allclose(directions.T @ directions, np.eye(projection.DIMENSIONS), atol=1e-4)
+    assert np.abs(reduced @ reduced.T - tokens @ tokens.T).max() < 0.2
+
+
+def test_few_dimensions_are_left_as_they_are():
+    tokens = np.eye(4, dtype=np.float32)
+    assert np.array_equal(projection.reduce(tokens, projection.fit(tokens)), tokens)
+
+
+def test_a_token_off_all_directions_stays_short():
+    directions = np.eye(4, dtype=np.float32)[:, :2]
+    off = np.array([[0.01, 0.0, 1.0, 0.0]], np.float32)
+    assert np.linalg.norm(projection.reduce(off, directions)) < 0.05

@@ -89,12 +89,6 @@ def test_markers_never_point_outside_the_citations(checker):
     assert all(set(sentence.markers) <= known for sentence in sentences)
 
 
-def test_likely_quotes_stand_where_they_say(checker):
-    quotes = checker.likely_quotes("Who built the Quillon lighthouse?", CHUNKS)
-    assert quotes[0].text == "The Quillon lighthouse was built by Marta Jevons in 1911."
-    assert all(quote.chunk.passage[quote.start : quote.end] == quote.text for quote in quotes)
-
-
 def test_without_passages_nothing_is_supported(checker):
     sentences, citations = checker.check("Bees live in hives.", [])
     assert (sentences[0].verdict, citations) == ("unsupported", ())

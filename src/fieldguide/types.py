@@ -68,22 +68,6 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class SearchResult:
-    """Hits, best first, and how near every passage of the index lies to the question (chunk id to cosine)."""
-
-    hits: tuple[Hit, ...]
-    similarities: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One earlier message of the conversation."""
-
-    role: Literal["user", "assistant"]
-    content: str
-
-
-@dataclass(frozen=True, slots=True)
 class Quote:
     """A sentence of a source, found where it stands; offsets count in the passage as the model read it."""
 
@@ -92,6 +76,25 @@ class Quote:
     start: int
     end: int
     score: float
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Hits, best first, how near every passage of the index lies to the question (chunk id to cosine), and the sentences of
+    the best hits that fit the question best.
+    """
+
+    hits: tuple[Hit, ...]
+    similarities: dict[str, float] = field(default_factory=dict)
+    quotes: tuple[Quote, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One earlier message of the conversation."""
+
+    role: Literal["user", "assistant"]
+    content: str
 
 
 @dataclass(frozen=True, slots=True)

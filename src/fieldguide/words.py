@@ -6,7 +6,7 @@ import unicodedata
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _NAME = re.compile(r"\b(?=[\w\-]*[A-Z])[^\W\d_][\w\-]*(?:\.\d+)?")
-_STOP_WORDS = frozenset(
+STOP_WORDS = frozenset(
     "a about after all also an and any are as at be because been before being but by can could did do does doing "
     "for from had has have having he her here his how i if in into is it its just like made make me more most my no "
     "nor not now of on only or other our out over own she should so some such than that the their them then there "
@@ -20,7 +20,7 @@ _NEGATION = re.compile(r"\b(?:not|no|never|cannot|none|neither|nor|without)\b|n[
 def content_words(text: str) -> set[str]:
     """Lower-cased stems of the words that are not mere grammar."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text.replace("’", "'")) if not unicodedata.combining(c))
-    return {word.lower()[:_STEM] for word in _WORD.findall(plain) if word.lower() not in _STOP_WORDS}
+    return {word.lower()[:_STEM] for word in _WORD.findall(plain) if word.lower() not in STOP_WORDS}
 
 
 def numbers(text: str) -> set[str]:

@@ -146,7 +146,7 @@ class Assistant:
             chunks = [hit.chunk for hit in result.hits]
         clock.retrieve_s = clock.elapsed() - clock.rewrite_s
         yield Retrieved(result)
-        yield Quoted(self._support.likely_quotes(rewritten.search_text, chunks))
+        yield Quoted(result.quotes)
 
         packed, prompted = self._pack(question, rewritten, chunks, options)
         yield prompted

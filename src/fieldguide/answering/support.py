@@ -39,11 +39,6 @@ class SupportChecker:
         self._embedder = embedder
         self._vectors: dict[str, FloatVector] = {}
 
-    def likely_quotes(self, question: str, chunks: Sequence[Chunk], limit: int = 3) -> tuple[Quote, ...]:
-        """The source sentences that look most like an answer to the question, best first."""
-        ranked = self._rank(question, _sources(chunks))
-        return tuple(_quote(source, likeness) for likeness, source in ranked[:limit] if likeness >= WEAK_FROM)
-
     def check(self, answer: str, chunks: Sequence[Chunk]) -> tuple[tuple[Sentence, ...], tuple[Citation, ...]]:
         """The sentences of the answer with their verdicts, and the numbered citations they point to."""
         sources = _sources(chunks)

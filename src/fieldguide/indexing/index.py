@@ -26,12 +26,14 @@ from fieldguide.indexing.documents import corpus_hash
 from fieldguide.locks import exclusive
 from fieldguide.retrieval.embedder import Embedder, Embedding
 from fieldguide.retrieval.passage_store import PassageStore
+from fieldguide.retrieval.projection import fit, reduce
 from fieldguide.retrieval.vector_store import ChromaVectorStore
-from fieldguide.types import Chunk, Document
+from fieldguide.types import Chunk, Document, FloatMatrix
 
-FORMAT_VERSION = 2  # raise it when files of an index change their form: older ones are then built anew
+FORMAT_VERSION = 3  # raise it when files of an index change their form: older ones are then built anew
 CHUNK_TOKENS = 200  # of the embedder's 256: room for a question's worth of context, and small enough to be read quickly
 _EMBED_AT_ONCE = 64  # passages whose vectors are held in memory before they are written
+_FITTED_ON = 256  # passages, from all over the library, whose tokens decide along which directions vectors are stored
 
 Report = Callable[[str, int, int], None]
 
@@ -166,9 +168,16 @@ def _build(
     name = _next_name(data_dir)
     folder = _root(data_dir) / name
     folder.mkdir()
-    known = _known_embeddings(data_dir, previous, embedder)
+    known, directions = _known_embeddings(data_dir, previous, embedder)
     embedded = 0
-    store, vectors = PassageStore(folder / "passages.sqlite", create=True), ChromaVectorStore(folder / "chroma")
+    if directions is None:
+        report("Embedding passages", 0, len(chunks))
+        sample = chunks[:: -(-len(chunks) // _FITTED_ON)]
+        embeddings = embedder.embed([chunk.embedded_text for chunk in sample])
+        directions = fit(np.concatenate([embedding.token_vectors for embedding in embeddings]))
+        known = _stored_form(sample, embeddings, directions)
+        embedded = len(sample)
+    store, vectors = PassageStore(folder / "passages.sqlite", directions), ChromaVectorStore(folder / "chroma")
     try:
         for start in range(0, len(chunks), _EMBED_AT_ONCE):
             group = chunks[start : start + _EMBED_AT_ONCE]
@@ -176,7 +185,7 @@ def _build(
             fresh = embedder.embed([chunk.embedded_text for chunk in new])
             report("Embedding passages", start + len(group), len(chunks))
             embedded += len(new)
-            made = {chunk.id: embedding for chunk, embedding in zip(new, fresh, strict=True)}
+            made = _stored_form(new, fresh, directions)
             embeddings = [known.get(chunk.id) or made[chunk.id] for chunk in group]
             token_ids = [embedder.token_ids(chunk.embedded_text) for chunk in group]
             store.add(group, [embedding.token_vectors for embedding in embeddings], token_ids)
@@ -202,17 +211,28 @@ def _build(
     return len(chunks), embedded
 
 
-def _known_embeddings(data_dir: Path, previous: Manifest | None, embedder: Embedder) -> dict[str, Embedding]:
-    """Vectors of the generation in use, by chunk id, where the same embedder made them."""
+def _stored_form(chunks: Sequence[Chunk], embeddings: Sequence[Embedding], directions: FloatMatrix) -> dict[str, Embedding]:
+    """Embeddings by chunk id, their token vectors along the directions."""
+    return {
+        chunk.id: Embedding(embedding.vector, reduce(embedding.token_vectors, directions))
+        for chunk, embedding in zip(chunks, embeddings, strict=True)
+    }
+
+
+def _known_embeddings(
+    data_dir: Path, previous: Manifest | None, embedder: Embedder
+) -> tuple[dict[str, Embedding], FloatMatrix | None]:
+    """Vectors of the generation in use, by chunk id, where the same embedder made them, and the directions of their tokens."""
     if previous is None or previous.embedder != embedder.identity or previous.chunker_version != CHUNKER_VERSION:
-        return {}
+        return {}, None
     try:
         with closing(open_index(data_dir)) as index:
             vectors = index.vector_store.vectors()
-            tokens = index.passage_store.token_vectors(list(vectors), embedder.dimension)
+            tokens = index.passage_store.token_vectors(list(vectors))
+            directions = index.passage_store.directions
     except SearchIndexError:
-        return {}  # damaged: everything is embedded again
-    return {i: Embedding(vectors[i], tokens[i]) for i in vectors if i in tokens}
+        return {}, None  # damaged: everything is embedded again
+    return {i: Embedding(vectors[i], tokens[i]) for i in vectors if i in tokens}, directions
 
 
 def _opens(data_dir: Path) -> bool:

@@ -48,6 +48,9 @@ class Embedder(Protocol):
     def token_ids(self, text: str) -> list[int]:
         """The tokens of the text that `embed` gives vectors for, in their order."""
 
+    def token_spans(self, text: str) -> list[tuple[int, int]]:
+        """Where those tokens stand in the text, from and to."""
+
     def embed(self, texts: Sequence[str]) -> list[Embedding]:
         """Embed texts in order."""
 
@@ -102,8 +105,17 @@ class SentenceTransformerEmbedder:
 
     def token_ids(self, text: str) -> list[int]:
         """The tokens of the text that `embed` gives vectors for, in their order."""
+        return [i for i, _ in self._tokens(text)]
+
+    def token_spans(self, text: str) -> list[tuple[int, int]]:
+        """Where those tokens stand in the text, from and to."""
+        return [span for _, span in self._tokens(text)]
+
+    def _tokens(self, text: str) -> list[tuple[int, tuple[int, int]]]:
         room = self.max_tokens - 2  # start and end
-        return [i for i in self._tokenizer.encode(text, add_special_tokens=False).ids if i not in self._special_ids][:room]
+        encoded = self._tokenizer.encode(text, add_special_tokens=False)
+        tokens = zip(encoded.ids, encoded.offsets, strict=True)
+        return [(i, span) for i, span in tokens if i not in self._special_ids][:room]
 
     def embed(self, texts: Sequence[str]) -> list[Embedding]:
         """Embed texts in order.

@@ -1,7 +1,7 @@
 """Passages in one SQLite file: their text, a keyword index over it (FTS5, ranked by BM25), and their token vectors.
 
-Kept together so that one transaction adds or removes all of a passage. Token vectors are stored as 8-bit integers with
-one scale per vector: a quarter of the space of 32-bit numbers, at a loss below one hundredth of a similarity.
+Kept together so that one transaction adds or removes all of a passage. Token vectors are stored along fewer directions
+(`projection`) and as 8-bit integers with one scale per vector: a twelfth of the space of all their 32-bit numbers.
 """
 
 import json
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from fieldguide.errors import SearchIndexError
 from fieldguide.types import Chunk, FloatMatrix, FloatVector
+from fieldguide.words import STOP_WORDS
 
 _SCHEMA = """
 CREATE TABLE passages (
@@ -25,6 +26,7 @@ CREATE TABLE passages (
     heading_path TEXT NOT NULL, text TEXT NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL,
     scales BLOB NOT NULL, token_vectors BLOB NOT NULL
 );
+CREATE TABLE directions (dimension INTEGER NOT NULL, matrix BLOB NOT NULL);
 CREATE TABLE token_frequency (token INTEGER PRIMARY KEY, passages INTEGER NOT NULL);
 CREATE VIRTUAL TABLE keywords USING fts5 (
     title, section, text, content='', tokenize='porter unicode61 remove_diacritics 2'
@@ -37,22 +39,29 @@ _SECTION_WEIGHT = 1.5  # a question word in the heading says more than one in th
 
 
 class PassageStore:
-    """The SQLite file; raises SearchIndexError when it is missing or damaged. Safe to use from several threads."""
+    """The SQLite file; raises SearchIndexError when it is missing or damaged. Safe to use from several threads.
 
-    def __init__(self, path: Path, *, create: bool = False) -> None:
+    It is created where `directions` (d, r) are given, those along which token vectors are stored.
+    """
+
+    def __init__(self, path: Path, directions: FloatMatrix | None = None) -> None:
         self._path = path
         self._lock = threading.Lock()
         try:
-            mode = "rwc" if create else "ro"
+            mode = "ro" if directions is None else "rwc"
             self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, check_same_thread=False)
-            if create:
+            if directions is not None:
                 self._db.executescript(_SCHEMA)
-            self._db.execute("SELECT count(*) FROM passages")
-        except sqlite3.Error as error:
+                with self._db:
+                    matrix = np.asarray(directions, np.float32).tobytes()
+                    self._db.execute("INSERT INTO directions VALUES (?, ?)", (len(directions), matrix))
+            ((dimension, matrix),) = self._db.execute("SELECT dimension, matrix FROM directions")
+            self.directions: FloatMatrix = np.frombuffer(matrix, np.float32).reshape(dimension, -1)
+        except (sqlite3.Error, ValueError) as error:
             raise self._damaged(error) from error
 
     def add(self, chunks: Sequence[Chunk], token_vectors: Sequence[FloatMatrix], token_ids: Sequence[Sequence[int]]) -> None:
-        """Store passages with the ids and vectors (tokens, d) of their tokens, all of them or none."""
+        """Store passages with the ids of their tokens and their vectors along the directions (tokens, r): all or none."""
         with self._lock, self._db:
             counts = Counter(token for ids in token_ids for token in set(ids))
             self._db.executemany(
@@ -83,7 +92,8 @@ class PassageStore:
 
     def by_keywords(self, question: str, limit: int) -> list[str]:
         """Ids of passages that share words with the question, best BM25 score first."""
-        words = {word.lower() for word in _WORD.findall(question)}
+        every = {word.lower() for word in _WORD.findall(question)}
+        words = every - STOP_WORDS or every  # mere grammar stands in every passage: it says little, and costs most
         if not words:
             return []
         query = " OR ".join(f'"{word}"' for word in sorted(words))
@@ -94,11 +104,11 @@ class PassageStore:
         )
         return [row[0] for row in rows]
 
-    def token_vectors(self, ids: Sequence[str], dimension: int) -> dict[str, FloatMatrix]:
-        """Token vectors (tokens, d) by passage id, widened to 32-bit numbers again."""
+    def token_vectors(self, ids: Sequence[str]) -> dict[str, FloatMatrix]:
+        """Token vectors along the directions (tokens, r) by passage id, widened to 32-bit numbers again."""
         found = {}
         for i, scales, integers in self._rows_by_id("id, scales, token_vectors", ids):
-            matrix = np.frombuffer(integers, np.int8).reshape(-1, dimension)
+            matrix = np.frombuffer(integers, np.int8).reshape(-1, self.directions.shape[1])
             found[i] = matrix * np.frombuffer(scales, np.float32)[:, None]
         return found
 
@@ -128,7 +138,7 @@ class PassageStore:
         except sqlite3.Error as error:
             raise self._damaged(error) from error
 
-    def _damaged(self, error: sqlite3.Error) -> SearchIndexError:
+    def _damaged(self, error: Exception) -> SearchIndexError:
         return SearchIndexError(
             f"The passages in {self._path} cannot be used: {error}.",
             "Build the index again: fieldguide ingest --rebuild",

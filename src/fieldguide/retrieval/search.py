@@ -5,19 +5,24 @@ re-ranked by late interaction: for each word of the question its best match amon
 rare words count for more than common ones. A little of the passage's nearness as a whole is added.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from fieldguide.retrieval.embedder import Embedder, Embedding
+from fieldguide.retrieval.embedder import Embedder
 from fieldguide.retrieval.passage_store import PassageStore
+from fieldguide.retrieval.projection import reduce
 from fieldguide.retrieval.vector_store import VectorStore
-from fieldguide.types import Chunk, FloatMatrix, FloatVector, Hit, SearchResult
+from fieldguide.sentences import split_sentences
+from fieldguide.types import Chunk, FloatMatrix, FloatVector, Hit, Quote, SearchResult
 
-RANKING_VERSION = 2  # raise it when the same index would rank otherwise: runs of the evaluation are told apart by it
+RANKING_VERSION = 3  # raise it when the same index would rank otherwise: runs of the evaluation are told apart by it
 CANDIDATES = 60
 SCORES_KEPT_UP_TO = 5000  # passages; beyond that a score for every passage would swell the trace
+_QUOTED_HITS = 8  # best hits whose sentences are looked at
+_QUOTES = 3
+_QUOTED_FROM_SCORE = 0.4  # of the answerable dev questions, one in twenty has no sentence that fits as well
 _FUSION_CONSTANT = 60
 _WHOLE_PASSAGE_SHARE = 0.2  # measured on the dev questions: docs/evaluation.md
 
@@ -32,21 +37,18 @@ class Searcher:
 
     def search(self, question: str, limit: int) -> SearchResult:
         """The `limit` best passages for the question, and the similarity of all passages where there are few enough."""
-        embedding = self.embedder.embed([question])[0]
+        asked = self._asked(question)
         count = self.vector_store.count()
         wanted = count if count <= SCORES_KEPT_UP_TO else CANDIDATES
-        nearest = self.vector_store.nearest(embedding.vector, wanted)
+        nearest = self.vector_store.nearest(asked.vector, wanted)
         by_meaning = [i for i, _ in nearest[:CANDIDATES]]
         by_keywords = self.passage_store.by_keywords(question, CANDIDATES)
         fused = fuse([by_meaning, by_keywords])[:CANDIDATES]
 
-        vectors = self.passage_store.token_vectors(fused, self.embedder.dimension)
+        vectors = self.passage_store.token_vectors(fused)
         similarities = dict(nearest)
-        whole = similarities | self._similarities(embedding.vector, [i for i in fused if i not in similarities])
-        rarity = self._rarity(question, embedding)
-        scores = {
-            i: combined(late_interaction(embedding.token_vectors, vectors[i], rarity), whole[i]) for i in fused if i in vectors
-        }
+        whole = similarities | self._similarities(asked.vector, [i for i in fused if i not in similarities])
+        scores = {i: combined(asked.likeness(vectors[i]), whole[i]) for i in fused if i in vectors}
         best = sorted(scores, key=lambda i: -scores[i])[:limit]
         chunks = {chunk.id: chunk for chunk in self.passage_store.chunks(best)}
         hits = tuple(
@@ -54,31 +56,63 @@ class Searcher:
             for rank, i in enumerate(best, 1)
         )
         kept = similarities if count <= SCORES_KEPT_UP_TO else {}
-        return SearchResult(hits, {i: round(score, 4) for i, score in kept.items()})
+        quotes = self._quotes(asked, hits, vectors)
+        return SearchResult(hits, {i: round(score, 4) for i, score in kept.items()}, quotes)
 
     def rank(self, question: str, chunks: Sequence[Chunk]) -> SearchResult:
         """Given passages as hits, ranked as a search would rank them; nothing is looked up."""
-        asked, *embedded = self.embedder.embed([question, *(chunk.embedded_text for chunk in chunks)])
+        asked = self._asked(question)
+        embedded = self.embedder.embed([chunk.embedded_text for chunk in chunks])
         similarities = {c.id: float(asked.vector @ e.vector) for c, e in zip(chunks, embedded, strict=True)}
-        rarity = self._rarity(question, asked)
-        scores = {
-            c.id: combined(late_interaction(asked.token_vectors, e.token_vectors, rarity), similarities[c.id])
-            for c, e in zip(chunks, embedded, strict=True)
-        }
+        directions = self.passage_store.directions
+        vectors = {c.id: reduce(e.token_vectors, directions) for c, e in zip(chunks, embedded, strict=True)}
+        scores = {i: combined(asked.likeness(vectors[i]), similarities[i]) for i in vectors}
         by_meaning = sorted(similarities, key=lambda i: -similarities[i])
         best = sorted(chunks, key=lambda chunk: -scores[chunk.id])
         hits = tuple(
             Hit(chunk, rank, scores[chunk.id], by_meaning.index(chunk.id) + 1, None, by_meaning.index(chunk.id) + 1)
             for rank, chunk in enumerate(best, 1)
         )
-        return SearchResult(hits, {i: round(score, 4) for i, score in similarities.items()})
+        quotes = self._quotes(asked, hits, vectors)
+        return SearchResult(hits, {i: round(score, 4) for i, score in similarities.items()}, quotes)
 
-    def _rarity(self, question: str, embedding: Embedding) -> FloatVector:
-        return self.passage_store.rarity(self.embedder.token_ids(question))[: len(embedding.token_vectors)]
+    def _asked(self, question: str) -> "_Asked":
+        embedding = self.embedder.embed([question])[0]
+        rarity = self.passage_store.rarity(self.embedder.token_ids(question))[: len(embedding.token_vectors)]
+        return _Asked(embedding.vector, reduce(embedding.token_vectors, self.passage_store.directions), rarity)
 
     def _similarities(self, vector: FloatVector, ids: Sequence[str]) -> dict[str, float]:
         """Cosine of passages that the search by meaning did not bring."""
         return {i: float(vector @ found) for i, found in self.vector_store.vectors(ids).items()} if ids else {}
+
+    def _quotes(self, asked: "_Asked", hits: Sequence[Hit], vectors: Mapping[str, FloatMatrix]) -> tuple[Quote, ...]:
+        """The sentences of the best hits that fit the question best, by the tokens that stand in them."""
+        quotes = []
+        for hit in hits[:_QUOTED_HITS]:
+            chunk = hit.chunk
+            spans = self.embedder.token_spans(chunk.embedded_text)
+            text_from = len(chunk.embedded_text) - len(chunk.text)
+            for sentence in split_sentences(chunk.text):
+                start, end = text_from + sentence.start, text_from + sentence.end
+                inside = [n for n, (a, b) in enumerate(spans) if a >= start and b <= end and n < len(vectors[chunk.id])]
+                score = round(asked.likeness(vectors[chunk.id][inside]), 4)
+                in_passage = len(chunk.passage) - len(chunk.text)
+                quotes.append(Quote(sentence.text, chunk, in_passage + sentence.start, in_passage + sentence.end, score))
+        fitting = [quote for quote in quotes if quote.score >= _QUOTED_FROM_SCORE]
+        return tuple(sorted(fitting, key=lambda quote: -quote.score)[:_QUOTES])
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The question in numbers: vector (d,), tokens along the library's directions (q, r), and how rare each is (q,)."""
+
+    vector: FloatVector
+    tokens: FloatMatrix
+    rarity: FloatVector
+
+    def likeness(self, token_vectors: FloatMatrix) -> float:
+        """How well these tokens (p, r) match the question's."""
+        return late_interaction(self.tokens, token_vectors, self.rarity)
 
 
 def combined(words: float, whole: float) -> float:
