@@ -1,12 +1,13 @@
-"""How soon the first word can come: with the passage cache, without it, and where nothing is kept yet.
+"""How soon the first word comes: Fieldguide with passages kept, half of them, or none; llama.cpp reading the same prompt; and
+the same questions through LangChain and LlamaIndex.
 
-    python benchmarks/first_word.py [--questions 20] [--split dev] [--report benchmarks/reports/first-word.md]
+    python benchmarks/first_word.py [--questions 30] [--split test] [--others] [--report benchmarks/reports/first-word.md]
 
 For each question the ways take turns in one process, so that a slow moment of the machine hits all of them; what counts is the
-ratio within a question. Measured is the time from the question to the first word's probabilities: search, prompt, reading, and
-the gate's look at them. The rules and examples are in place beforehand, everywhere. `cold` reads the very prompt that `warm`
-answers from, front to back, as any program on llama.cpp does; `cold, 4 passages` is the prompt that is affordable without a
-cache, `nothing kept` the same with a cache that is empty, `half kept` with one that holds every other passage.
+ratio within a question. Measured is the time from the question to the first word (or to the refusal): follow-up rewriting,
+search, prompt, reading and gate. Rules and examples are in place beforehand. `plain llama.cpp` is llama-cpp-python's own
+`Llama` over the very tokens of the prompt, after the same search, without a gate. `--others` installs LangChain and
+LlamaIndex into an environment of their own (`.venv-benchmarks`) and runs there.
 """
 
 import argparse
@@ -16,140 +17,237 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import llama_cpp
+import matplotlib
 import numpy as np
+import psutil
 
+from fieldguide.answering.abstain import Gate
+from fieldguide.answering.assistant import AnswerOptions, Assistant
 from fieldguide.answering.rewrite import standalone
+from fieldguide.answering.support import SupportChecker
 from fieldguide.assembly import Fieldguide
 from fieldguide.evaluation.questions import Question, load_questions
+from fieldguide.events import Finished, Token
 from fieldguide.generation.llama import LlamaModel
 from fieldguide.generation.model import Cancellation
 from fieldguide.generation.passage_cache import PassageCache
-from fieldguide.generation.prompt import REFUSAL_WORDS, build_messages
+from fieldguide.generation.prompt import build_messages
+from fieldguide.indexing.documents import read_folder
 from fieldguide.settings import resolve_settings
 
+_default_parameters = llama_cpp.llama_cpp.llama_model_default_params
+
+
+def _parameters_as_ours() -> Any:  # noqa: ANN401 - a ctypes structure of the binding
+    """Without repacked buffers, as Fieldguide loads weights: what GCC 12 makes of them for AMX crashes."""
+    parameters = _default_parameters()
+    parameters.use_extra_bufts = False
+    return parameters
+
+
+llama_cpp.llama_cpp.llama_model_default_params = _parameters_as_ours  # whoever loads weights through the class `Llama`
+
 ROOT = Path(__file__).parents[1]
-WAYS = ("warm", "cold", "cold, 4 passages", "nothing kept", "half kept")
+KEPT, HALF, NONE, PLAIN = "all kept", "half kept", "nothing kept", "plain llama.cpp"
+Measured = dict[str, float]
 
 
 class Bench:
-    """Three models over one file of weights: with the full cache, without one, and with one that is emptied."""
+    """The ways, each with a model of its own over one file of weights."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, others: bool) -> None:
         self.settings = settings = resolve_settings()
         self.fieldguide = Fieldguide(settings)
         for loading in self.fieldguide.loading(with_model=False):
             sys.stderr.write(f"{loading.what} {loading.detail}\n")
-        path = self.fieldguide._model_path(lambda _: None)
-        options: dict[str, Any] = {"context_length": settings.context_length, "threads": settings.threads}
-        self.emptied = PassageCache(folder, 10**10)
-        self.warm = LlamaModel(
-            path, cache=PassageCache(settings.data_dir / "passage-cache", int(settings.passage_cache_gb * 1e9)), **options
-        )
-        self.plain = LlamaModel(path, **options)
-        self.empty = LlamaModel(path, cache=self.emptied, **options)
+        self.weights = self.fieldguide._model_path(lambda _: None)
+        self.passages = settings.passages
+        self.memory: dict[str, float] = {}
+        embedder = self.fieldguide._embedder.result()
+        self.caches = {way: PassageCache(folder / way.replace(" ", "-"), 10**10) for way in (KEPT, HALF, NONE)}
+        self.models: dict[str, LlamaModel] = {}
+        self.assistants: dict[str, Assistant] = {}
+        for way, cache in self.caches.items():
+            self.models[way] = self._weighed(way, lambda cache=cache: LlamaModel(
+                self.weights, context_length=settings.context_length, threads=settings.threads, cache=cache
+            ))  # fmt: skip
+            support = SupportChecker(embedder)
+            self.assistants[way] = Assistant(self.fieldguide._searcher, self.models[way], support, Gate())
+        self.plain = self._weighed(PLAIN, lambda: llama_cpp.Llama(
+            str(self.weights), n_ctx=settings.context_length, n_threads=settings.threads,
+            n_threads_batch=settings.threads, verbose=False,
+        ))  # fmt: skip
+        self.others: dict[str, Any] = {}
+        if others:
+            from other_pipelines import LangChain, LlamaIndex
 
-    def fill(self) -> None:
-        """Read every passage ahead of time."""
-        chunks = self.fieldguide.chunks()
-        for number, chunk in enumerate(chunks, 1):
-            self.warm.warm(self.warm.render(build_messages("", [chunk.passage])), Cancellation())
-            if number % 20 == 0:
-                sys.stderr.write(f"read ahead: {number} of {len(chunks)}\n")
+            texts = [document.text for document in read_folder(settings.guides_dir)]
+            folder = self.fieldguide._catalog.find("embedder").path(settings.models_dir)
+            for name, kind in (("LangChain", LangChain), ("LlamaIndex", LlamaIndex)):
+                made = (self.weights, folder, texts, self.passages, settings.threads, settings.answer_tokens)
+                self.others[name] = self._weighed(name, lambda kind=kind, made=made: kind(*made))
+        self.ways: dict[str, Callable[[Question], Measured]] = {
+            **{way: lambda question, way=way: self._ask_fieldguide(way, question) for way in self.caches},
+            PLAIN: self._ask_plain,
+            **{name: lambda question, name=name: self._ask_other(name, question) for name in self.others},
+        }
 
-    def ask(self, question: Question, turn: int) -> dict[str, float]:
-        """Seconds to the first word, by way; `turn` decides which way comes first."""
-        times = {}
-        for way in (*WAYS[turn % len(WAYS) :], *WAYS[: turn % len(WAYS)]):
-            model = {"warm": self.warm, "cold": self.plain, "cold, 4 passages": self.plain}.get(way, self.empty)
-            count = self.settings.cached_passages if way in ("warm", "cold") else self.settings.passages
-            self._prepare(model, way, question)
-            began = time.perf_counter()
-            prompt = model.render(self._messages(question, count))
-            for _ in model.read(prompt, Cancellation()):
-                pass
-            model.log_probability(REFUSAL_WORDS)
-            times[way] = time.perf_counter() - began
-        return times
+    def _weighed(self, way: str, make: Callable[[], Any]) -> Any:  # noqa: ANN401
+        """What `make` gives; notes by how much the process grew (weights are mapped, and counted each time)."""
+        before = psutil.Process().memory_info().rss
+        made = make()
+        self.memory[way] = (psutil.Process().memory_info().rss - before) / 1e6
+        return made
 
-    def _messages(self, question: Question, count: int) -> Any:  # noqa: ANN401
+    def ask(self, question: Question, turn: int) -> dict[str, Measured]:
+        """First word, whole answer and tokens a second, by way; `turn` decides which way comes first."""
+        names = list(self.ways)
+        first = turn % len(names)
+        return {way: self.ways[way](question) for way in (*names[first:], *names[:first])}
+
+    def _passages(self, question: Question) -> list[str]:
         asked = standalone(question.question, question.history)
-        hits = self.fieldguide.search(asked.search_text, 12).hits[:count]
-        return build_messages(question.question, [hit.chunk.passage for hit in hits], asked.earlier_question)
+        hits = self.fieldguide.search(asked.search_text, 12).hits[: self.passages]
+        return [hit.chunk.passage for hit in hits]
 
-    def _prepare(self, model: LlamaModel, way: str, question: Question) -> None:
-        """Rules and examples in place; the emptied cache empty, or holding every other passage."""
-        if model is self.empty:
-            self.emptied.clear()
-            if way == "half kept":
-                asked = standalone(question.question, question.history)
-                for hit in self.fieldguide.search(asked.search_text, 12).hits[: self.settings.passages : 2]:
-                    model.warm(model.render(build_messages("", [hit.chunk.passage])), Cancellation())
+    def _ask_fieldguide(self, way: str, question: Question) -> Measured:
+        model, passages = self.models[way], self._passages(question)
+        if way == NONE:
+            self.caches[way].clear()
+        elif way == HALF:
+            self.caches[way].clear()
+            passages = passages[::2]
+        if way != NONE:
+            model.warm(model.render(build_messages("", passages)), Cancellation())
         for _ in model.read(model.render(build_messages("", [])), Cancellation()):
             pass
+        options = AnswerOptions(self.passages, self.settings.answer_tokens)
+        began, first, words = time.perf_counter(), 0.0, 0
+        for event in self.assistants[way].answer(question.question, question.history, options):
+            if isinstance(event, Token | Finished) and not first:
+                first = time.perf_counter() - began
+            words += isinstance(event, Token)
+        return _measured(first, time.perf_counter() - began, words)
+
+    def _ask_plain(self, question: Question) -> Measured:
+        model = self.models[KEPT]
+        rules = model._tokenized(model.render(build_messages("", []))).all
+        self.plain.reset()
+        self.plain.eval(rules[:-8])  # what every prompt begins with; the last tokens belong to the question
+        began = time.perf_counter()
+        asked = standalone(question.question, question.history)
+        prompt = model.render(build_messages(question.question, self._passages(question), asked.earlier_question))
+        written = self.plain.generate(model._tokenized(prompt).all, temp=0.0)
+        first, words = 0.0, 0
+        for token in islice(written, self.settings.answer_tokens):
+            first = first or time.perf_counter() - began
+            if token == self.plain.token_eos():
+                break
+            words += 1
+        return _measured(first, time.perf_counter() - began, words)
+
+    def _ask_other(self, name: str, question: Question) -> Measured:
+        began, first, words = time.perf_counter(), 0.0, 0
+        for piece in self.others[name].stream(question.question):
+            if piece:
+                first = first or time.perf_counter() - began
+                words += 1
+        return _measured(first, time.perf_counter() - began, words)
 
 
-def summary(rows: Sequence[dict[str, float]]) -> dict[str, Any]:
-    """Medians in seconds, and how many times sooner the cache is."""
-    sooner = [row["cold"] / row["warm"] for row in rows]
+def _measured(first: float, total: float, words: int) -> Measured:
+    return {"first": first, "total": total, "tokens_per_second": words / (total - first) if words > 1 else float("nan")}
+
+
+def summary(rows: Sequence[dict[str, Measured]]) -> dict[str, Any]:
+    """Medians, and how many times as long each way takes to its first word as Fieldguide with all passages kept."""
+
+    def over(numbers: Iterator[float]) -> dict[str, float]:
+        found = list(numbers)
+        return {"median": float(np.nanmedian(found)), "worst_twentieth": float(np.nanpercentile(found, 5))}
+
     return {
         "questions": len(rows),
-        "seconds": {way: median(row[way] for row in rows) for way in WAYS},
-        "cold_over_warm": {"median": median(sooner), "worst_twentieth": float(np.percentile(sooner, 5))},
-        "four_cold_over_warm": median(row["cold, 4 passages"] / row["warm"] for row in rows),
-        "nothing_kept_over_cold": median(row["nothing kept"] / row["cold, 4 passages"] for row in rows),
-        "half_kept_over_cold": median(row["half kept"] / row["cold, 4 passages"] for row in rows),
+        "ways": {
+            way: {
+                **{name: float(np.nanmedian([row[way][name] for row in rows])) for name in rows[0][way]},
+                "times_as_long": over(row[way]["first"] / row[KEPT]["first"] for row in rows),
+                "of_plain": median(row[way]["first"] / row[PLAIN]["first"] for row in rows),
+            }
+            for way in rows[0]
+        },
     }
 
 
 def as_markdown(found: dict[str, Any]) -> str:
     """The report."""
-    lines = ["# First word", "", found["machine"], ""]
-    lines += ["| questions | n | " + " | ".join(f"{way} (s)" for way in WAYS) + " | cold / warm | worst twentieth |"]
-    lines += ["|---" * (len(WAYS) + 4) + "|"]
+    lines = ["# First word", "", found["about"], ""]
     for name, part in found["by"].items():
-        cells = [f"{part['seconds'][way]:.2f}" for way in WAYS]
-        ratio = part["cold_over_warm"]
-        lines.append(
-            f"| {name} | {part['questions']} | {' | '.join(cells)} | {ratio['median']:.1f} | {ratio['worst_twentieth']:.1f} |"
-        )
-    every = found["by"]["all"]
-    lines += [
-        "",
-        f"The prompt that is affordable without a cache takes {every['four_cold_over_warm']:.1f} times as long as the larger "
-        f"one from the cache. Where nothing is kept yet, reading takes {every['nothing_kept_over_cold']:.2f} times as long as "
-        f"without a cache; with every other passage kept {every['half_kept_over_cold']:.2f} times.",
-    ]
+        lines += [f"## {name} ({part['questions']})", ""]
+        lines += ["| way | first word (s) | times as long as all kept: median, worst twentieth | of plain llama.cpp | "]
+        lines[-1] += "whole answer (s) | tokens a second | memory (MB) |"
+        lines += ["|---" * 7 + "|"]
+        for way, figures in part["ways"].items():
+            ratio = figures["times_as_long"]
+            cells = [way, f"{figures['first']:.2f}", f"{ratio['median']:.1f}, {ratio['worst_twentieth']:.1f}"]
+            cells += [f"{figures['of_plain']:.2f}", f"{figures['total']:.1f}", f"{figures['tokens_per_second']:.1f}"]
+            cells.append(f"{found['memory_mb'][way]:,.0f}")
+            lines.append(f"| {' | '.join(cells)} |")
+        lines.append("")
+    lines += ["Memory is by how much the process grew, weights included: they are mapped and shared, and counted each time."]
     return "\n".join(lines) + "\n"
+
+
+def draw(found: dict[str, Any], path: Path) -> None:
+    """First words as bars."""
+    matplotlib.use("svg" if path.suffix == ".svg" else "agg")
+    from matplotlib import pyplot
+
+    ways = found["by"]["all questions"]["ways"]
+    figure, axes = pyplot.subplots(figsize=(7, 0.5 + 0.45 * len(ways)))
+    bars = axes.barh(list(ways), [figures["first"] for figures in ways.values()], color="#0f766e")
+    axes.bar_label(bars, fmt="%.1f s", padding=3)
+    axes.invert_yaxis()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_xlabel("seconds to the first word, median")
+    figure.savefig(path, dpi=120, bbox_inches="tight", metadata={"Software": None})
 
 
 def main() -> None:
     """Measure, print, and write where asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--questions", type=int, default=20)
-    parser.add_argument("--split", default="dev")
+    parser.add_argument("--questions", type=int, default=30)
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--others", action="store_true", help="also LangChain and LlamaIndex")
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
-    asked = load_questions(ROOT / "evaluation" / "questions.jsonl")
-    asked = [q for q in asked if q.split == options.split and not q.passages]
+    if options.others and Path(sys.prefix).name != ".venv-benchmarks":
+        from other_pipelines import environment
+
+        python = environment(ROOT / ".venv-benchmarks")
+        os.execv(python, [str(python), *sys.argv])
+    asked = [q for q in load_questions(ROOT / "evaluation" / "questions.jsonl") if q.split == options.split and not q.passages]
     asked = asked[:: max(1, len(asked) // options.questions)][: options.questions]  # all kinds take part
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder))
-        bench.fill()
+        bench = Bench(Path(folder), others=options.others)
         rows = []
         for turn, question in enumerate(asked):
             rows.append(bench.ask(question, turn))
-            sys.stderr.write(f"{turn + 1} of {len(asked)}: cold / warm {rows[-1]['cold'] / rows[-1]['warm']:.1f}\n")
-    kinds = {"all": rows, "follow-up": [row for row, question in zip(rows, asked, strict=True) if question.history]}
-    settings = bench.settings
+            shown = ", ".join(f"{way} {measured['first']:.2f}" for way, measured in sorted(rows[-1].items()))
+            sys.stderr.write(f"{turn + 1} of {len(asked)}: {shown}\n")
+    groups = {"all questions": rows, "follow-ups": [row for row, question in zip(rows, asked, strict=True) if question.history]}
     found = {
-        "machine": f"{os.cpu_count()} cores ({platform.machine()}), {settings.threads} threads, {bench.warm.name}, "
-        f"{settings.cached_passages} passages warm and cold, {settings.passages} otherwise.",
-        "by": {name: summary(part) for name, part in kinds.items() if part},
+        "about": f"{os.cpu_count()} cores ({platform.machine()}), {bench.settings.threads} threads, {bench.weights.stem}, "
+        f"{bench.passages} passages, {len(asked)} questions ({options.split}).",
+        "memory_mb": bench.memory,
+        "by": {name: summary(part) for name, part in groups.items() if part},
         "rows": [{"id": question.id, **row} for row, question in zip(rows, asked, strict=True)],
     }
     sys.stdout.write(as_markdown(found))
@@ -157,6 +255,7 @@ def main() -> None:
         options.report.parent.mkdir(parents=True, exist_ok=True)
         options.report.write_text(as_markdown(found), encoding="utf-8")
         options.report.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        draw(found, options.report.with_suffix(".png"))
 
 
 if __name__ == "__main__":

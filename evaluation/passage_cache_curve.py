@@ -88,7 +88,7 @@ def answers(made: Fieldguide, variant: Variant, questions: Sequence[Question], p
     model = load(made, variant)
     support = SupportChecker(made._load_embedder(lambda _: None))
     assistant = Assistant(made._searcher, BestFirst(model) if variant.best_first else model, support, OPEN)
-    options = AnswerOptions(variant.passages, variant.passages, made.settings.answer_tokens)
+    options = AnswerOptions(variant.passages, made.settings.answer_tokens)
     with path.open("a", encoding="utf-8") as out:
         for number, question in enumerate(left, 1):
             if variant.kept:

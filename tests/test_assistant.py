@@ -302,26 +302,13 @@ def passages_read(model) -> list[str]:
     return [part.text for part in model.prompts[-1] if part.kind == "passage"]
 
 
-def test_without_kept_passages_only_the_best_are_read(assistant_with):
-    model = ScriptedModel([GOOD])
-    list(assistant_with(model).answer(QUESTION, options=AnswerOptions(passages=2, cached_passages=6)))
-    assert len(passages_read(model)) == 2
-
-
-def test_kept_passages_beyond_the_best_are_read_too(assistant_with, toy_searcher):
+def test_what_is_read_does_not_depend_on_what_is_kept(assistant_with, toy_searcher):
     hits = toy_searcher.search(QUESTION, 12).hits
-    model = ScriptedModel([GOOD])
-    model.warmed.append(f"{hits[3].chunk.passage}\n\n")
-    list(assistant_with(model).answer(QUESTION, options=AnswerOptions(passages=2, cached_passages=6)))
-    expected = [hits[3], hits[1], hits[0]]  # best last
-    assert passages_read(model) == [f"{hit.chunk.passage}\n\n" for hit in expected]
-
-
-def test_no_more_than_the_limit_are_read_however_many_are_kept(assistant_with, toy_searcher):
-    model = ScriptedModel([GOOD])
-    model.warmed += [f"{hit.chunk.passage}\n\n" for hit in toy_searcher.search(QUESTION, 12).hits]
-    list(assistant_with(model).answer(QUESTION, options=AnswerOptions(passages=2, cached_passages=4)))
-    assert len(passages_read(model)) == 4
+    for kept in ([], [hits[1], hits[3]], hits):
+        model = ScriptedModel([GOOD])
+        model.warmed += [f"{hit.chunk.passage}\n\n" for hit in kept]
+        list(assistant_with(model).answer(QUESTION, options=AnswerOptions(passages=3)))
+        assert passages_read(model) == [f"{hit.chunk.passage}\n\n" for hit in (hits[2], hits[1], hits[0])]  # best last
 
 
 def test_warming_reads_every_passage_once(assistant_with, toy_searcher):

@@ -116,9 +116,7 @@ class Fieldguide:
     def default_options(self) -> AnswerOptions:
         """How a question is answered where nothing else is asked for."""
         settings = self.settings
-        return AnswerOptions(
-            settings.passages, settings.cached_passages, settings.answer_tokens, settings.temperature, settings.seed
-        )
+        return AnswerOptions(settings.passages, settings.answer_tokens, settings.temperature, settings.seed)
 
     def warm(self) -> Iterator[Loading]:
         """Have the model read all passages ahead of time, as far as the cache has room; after `loading()`.

@@ -37,8 +37,6 @@ class Settings:
     context_length: int = 4096
     # how much is read and written for one question
     passages: int = 4
-    # so many where the best ones were read before: then they cost little
-    cached_passages: int = 8
     passage_cache_gb: float = 2.0
     answer_tokens: int = 220
     temperature: float = 0.0
@@ -127,7 +125,6 @@ def _check_ranges(settings: Settings) -> None:
         "threads": (1, 512),
         "context_length": (1024, 131072),
         "passages": (1, 20),
-        "cached_passages": (1, 20),
         "passage_cache_gb": (0.0, 10_000.0),
         "answer_tokens": (16, 2048),
         "temperature": (0.0, 2.0),

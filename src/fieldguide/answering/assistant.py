@@ -44,9 +44,7 @@ _log = logging.getLogger(__name__)
 class AnswerOptions:
     """How one question is answered."""
 
-    # passages that are read whatever it takes, and up to how many where those beyond are in the passage cache
     passages: int = 4
-    cached_passages: int = 8
     answer_tokens: int = 220
     temperature: float = 0.0
     seed: int = 0
@@ -140,7 +138,7 @@ class Assistant:
         searcher = self._searcher()
         if options.given is None:
             result = searcher.search(rewritten.search_text, RETRIEVED)
-            chunks = self._affordable([hit.chunk for hit in result.hits], options)
+            chunks = [hit.chunk for hit in result.hits[: options.passages]]
         else:
             result = searcher.rank(rewritten.search_text, options.given)
             chunks = [hit.chunk for hit in result.hits]
@@ -201,13 +199,6 @@ class Assistant:
         text, tokens = yield from self._stream(options, "", cancellation, clock, tokens)
         sentences = tuple(Sentence(span.text, "unsupported") for span in split_sentences(text))
         yield Finished(Answer(question, text, False, sentences, (), (), clock.timings(), tokens))
-
-    def _affordable(self, chunks: Sequence[Chunk], options: AnswerOptions) -> list[Chunk]:
-        """The best passages, and further ones as far as they cost no reading."""
-        more = chunks[options.passages : options.cached_passages]
-        messages = prompts.build_messages("", [chunk.passage for chunk in more])
-        cached = reversed(self._model.cached(self._model.render(messages))) if more else []
-        return [*chunks[: options.passages], *(chunk for chunk, is_cached in zip(more, cached, strict=True) if is_cached)]
 
     def _read(self, messages: Sequence[Message], cancellation: Cancellation) -> Generator[Event, None, TokenCounts]:
         tokens = TokenCounts(0, 0, 0)

@@ -71,7 +71,7 @@ def _ask(
     explain: Annotated[bool, typer.Option("--explain", help="Also print everything that happened on the way.")] = False,
     model: Model = None,
     passages: Annotated[
-        int | None, typer.Option("--passages", help="How many passages the model reads (default: 4; 8 if read before).")
+        int | None, typer.Option("--passages", help="How many passages the model reads (default: 4).")
     ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Say which Fieldguide answers: one that runs, or a new one.")
@@ -81,7 +81,7 @@ def _ask(
     """Answer a question from the guides, with numbered sources."""
     from fieldguide.interfaces.cli.ask import ask
 
-    flags = {"data_dir": data_dir, "model": model, "passages": passages, "cached_passages": passages}
+    flags = {"data_dir": data_dir, "model": model, "passages": passages}
     ask(question, flags, as_json=as_json, explain=explain, verbose=verbose)
 
 
@@ -130,7 +130,7 @@ def _eval(
     """Ask a file of questions and report how good the answers are, and which stage lost each miss."""
     from fieldguide.interfaces.cli.evaluate import evaluate
 
-    flags = {"data_dir": data_dir, "model": model, "passages": passages, "cached_passages": passages}
+    flags = {"data_dir": data_dir, "model": model, "passages": passages}
     evaluate(questions, mode, answers, report, flags, split=split, limit=limit, against=against)
 
 

@@ -49,8 +49,6 @@ def evaluate(
     made = Fieldguide(resolve_settings(flags))
     with_model = mode != "retrieval"
     show_loading(made.loading(with_model=with_model))
-    if mode in ("end-to-end", "oracle"):
-        show_loading(made.warm())  # else the first questions would be answered from fewer passages than the last
     run = Run(chosen, _made_with(made, questions_path, split, with_model=with_model))
     if earlier is not None:
         require_comparable({"run": {"mode": mode, **run.made_with}}, earlier)
@@ -62,8 +60,7 @@ def evaluate(
             display.show(Loading(f"Asking ({mode})", done / total, detail))
 
         rows = run_questions(made, questions, run, answers, show)
-    read = max(made.settings.passages, made.settings.cached_passages if made.settings.passage_cache_gb else 0)
-    judged = judge(questions, rows, made.chunks(), read, mode)
+    judged = judge(questions, rows, made.chunks(), made.settings.passages, mode)
     content = figures(questions, rows, judged, run)
     if earlier is not None:
         content["comparison"] = compare(content, earlier)
@@ -95,7 +92,7 @@ def _made_with(made: Fieldguide, questions: Path, split: str | None, *, with_mod
             "context_length": settings.context_length,
             "prompt_version": PROMPT_VERSION,
             "gate": str(Gate()),
-            "passage_cache": f"warm, {settings.cached_passages} passages" if settings.passage_cache_gb else "none",
+            "passage_cache": "passages read apart" if settings.passage_cache_gb else "none",
         }
     return about
 
