@@ -201,7 +201,8 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
-    questions = [q for q in load_questions(ROOT / "evaluation" / "questions.jsonl") if q.split == options.split]
+    questions = load_questions(ROOT / "evaluation" / "questions.jsonl")
+    questions = [q for q in questions if q.split == options.split and not q.passages]
     options.answers.mkdir(parents=True, exist_ok=True)
     made = Fieldguide(resolve_settings())
     for _ in made.loading(with_model=False):
