@@ -70,9 +70,7 @@ def _ask(
     as_json: AsJson = False,
     explain: Annotated[bool, typer.Option("--explain", help="Also print everything that happened on the way.")] = False,
     model: Model = None,
-    passages: Annotated[
-        int | None, typer.Option("--passages", help="How many passages the model reads (default: 4).")
-    ] = None,
+    passages: Annotated[int | None, typer.Option("--passages", help="How many passages the model reads (default: 4).")] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Say which Fieldguide answers: one that runs, or a new one.")
     ] = False,
