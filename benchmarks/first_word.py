@@ -110,7 +110,8 @@ class Bench:
         """First word, whole answer and tokens a second, by way; `turn` decides which way comes first."""
         names = list(self.ways)
         first = turn % len(names)
-        return {way: self.ways[way](question) for way in (*names[first:], *names[:first])}
+        found = {way: self.ways[way](question) for way in (*names[first:], *names[:first])}
+        return {way: found[way] for way in names}
 
     def _passages(self, question: Question) -> list[str]:
         asked = standalone(question.question, question.history)
