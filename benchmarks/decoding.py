@@ -22,6 +22,7 @@ from typing import Any
 import llama_cpp
 
 from fieldguide import locations
+from fieldguide.evaluation.markdown import write_with_figures
 from fieldguide.generation.llama import LlamaModel
 from fieldguide.generation.model import Cancellation, PromptPart
 from fieldguide.generation.prompt import build_messages
@@ -63,7 +64,7 @@ def batch_seconds(path: Path, threads: int, batches: Sequence[int]) -> dict[int,
 def lookup(
     answers: Sequence[tuple[list[int], list[int]]], ngram: int, draft: int, seconds: dict[int, float]
 ) -> dict[str, float]:
-    """What prompt lookup with these lengths makes of answers (prompt, answer as tokens): drafted, kept, and how much faster."""
+    """What prompt lookup makes of answers (prompt and answer as tokens): the share of drafts kept, and how much faster."""
     drafted = kept = written = 0
     spent = 0.0
     for prompt, answer in answers:
@@ -145,9 +146,7 @@ def main() -> None:
     }
     sys.stdout.write(as_markdown(found))
     if options.report:
-        options.report.parent.mkdir(parents=True, exist_ok=True)
-        options.report.write_text(as_markdown(found), encoding="utf-8")
-        options.report.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        write_with_figures(options.report, as_markdown(found), found)
 
 
 if __name__ == "__main__":

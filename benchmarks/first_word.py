@@ -11,7 +11,6 @@ LlamaIndex into an environment of their own (`.venv-benchmarks`) and runs there.
 """
 
 import argparse
-import json
 import os
 import platform
 import sys
@@ -24,15 +23,16 @@ from statistics import median
 from typing import Any
 
 import llama_cpp
-import matplotlib
 import numpy as np
 import psutil
+from matplotlib.figure import Figure
 
 from fieldguide.answering.abstain import Gate
 from fieldguide.answering.assistant import AnswerOptions, Assistant
 from fieldguide.answering.rewrite import standalone
 from fieldguide.answering.support import SupportChecker
 from fieldguide.assembly import Fieldguide
+from fieldguide.evaluation.markdown import write_with_figures
 from fieldguide.evaluation.questions import Question, load_questions
 from fieldguide.events import Finished, Token
 from fieldguide.generation.llama import LlamaModel
@@ -120,13 +120,10 @@ class Bench:
 
     def _ask_fieldguide(self, way: str, question: Question) -> Measured:
         model, passages = self.models[way], self._passages(question)
-        if way == NONE:
+        if way != KEPT:
             self.caches[way].clear()
-        elif way == HALF:
-            self.caches[way].clear()
-            passages = passages[::2]
         if way != NONE:
-            model.warm(model.render(build_messages("", passages)), Cancellation())
+            model.warm(model.render(build_messages("", passages[::2] if way == HALF else passages)), Cancellation())
         for _ in model.read(model.render(build_messages("", [])), Cancellation()):
             pass
         options = AnswerOptions(self.passages, self.settings.answer_tokens)
@@ -208,11 +205,9 @@ def as_markdown(found: dict[str, Any]) -> str:
 
 def draw(found: dict[str, Any], path: Path) -> None:
     """First words as bars."""
-    matplotlib.use("svg" if path.suffix == ".svg" else "agg")
-    from matplotlib import pyplot
-
     ways = found["by"]["all questions"]["ways"]
-    figure, axes = pyplot.subplots(figsize=(7, 0.5 + 0.45 * len(ways)))
+    figure = Figure(figsize=(7, 0.5 + 0.45 * len(ways)))
+    axes = figure.subplots()
     bars = axes.barh(list(ways), [figures["first"] for figures in ways.values()], color="#0f766e")
     axes.bar_label(bars, fmt="%.1f s", padding=3)
     axes.invert_yaxis()
@@ -253,9 +248,7 @@ def main() -> None:
     }
     sys.stdout.write(as_markdown(found))
     if options.report:
-        options.report.parent.mkdir(parents=True, exist_ok=True)
-        options.report.write_text(as_markdown(found), encoding="utf-8")
-        options.report.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        write_with_figures(options.report, as_markdown(found), found)
         draw(found, options.report.with_suffix(".png"))
 
 

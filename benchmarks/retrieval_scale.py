@@ -28,6 +28,7 @@ import numpy as np
 import psutil
 
 from fieldguide.assembly import Fieldguide
+from fieldguide.evaluation.markdown import table, write_with_figures
 from fieldguide.evaluation.questions import load_questions
 from fieldguide.retrieval.embedder import Embedding, SentenceTransformerEmbedder
 from fieldguide.retrieval.passage_store import PassageStore
@@ -185,10 +186,9 @@ def as_markdown(found: dict[str, Any]) -> str:
         + [f"{size['memory_mb']:,.0f}", f"{size['disk_mb']:,.0f}"]
         for size in found["sizes"]
     ]
-    lines = [" | ".join(cells) for cells in (head, ["---"] * len(head), *rows)]
     embedding = found["embedding"]
     return (
-        f"# Search in libraries of different size\n\n{found['about']}\n\n| " + " |\n| ".join(lines) + " |\n\n"
+        f"# Search in libraries of different size\n\n{found['about']}\n\n{table(head, rows)}\n"
         f"Steps are medians in milliseconds. Embedding passages: {embedding['tokens_per_second']:,.0f} tokens a second, "
         f"{100 * embedding['share_of_bare_encode']:.0f} % of the speed of a bare `SentenceTransformer.encode`, "
         "which gives no token vectors.\n"
@@ -226,9 +226,7 @@ def main() -> None:
     )
     sys.stdout.write(as_markdown(found))
     if options.report:
-        options.report.parent.mkdir(parents=True, exist_ok=True)
-        options.report.write_text(as_markdown(found), encoding="utf-8")
-        options.report.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        write_with_figures(options.report, as_markdown(found), found)
 
 
 if __name__ == "__main__":

@@ -21,10 +21,10 @@ from fieldguide.answering.assistant import AnswerOptions, Assistant
 from fieldguide.answering.rewrite import standalone
 from fieldguide.answering.support import SupportChecker
 from fieldguide.assembly import Fieldguide
-from fieldguide.evaluation.metrics import area_under_curve, difference_interval, is_right, mcnemar
+from fieldguide.evaluation.markdown import table, write_with_figures
+from fieldguide.evaluation.metrics import area_under_curve, is_right
 from fieldguide.evaluation.questions import Question, load_questions
-from fieldguide.evaluation.report import share
-from fieldguide.evaluation.run import write_text
+from fieldguide.evaluation.report import paired, share
 from fieldguide.events import Failed, Finished, Gated
 from fieldguide.generation.llama import LlamaModel
 from fieldguide.generation.model import Cancellation, PromptPart, ReadProgress
@@ -156,27 +156,19 @@ def judge(questions: Sequence[Question], rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def compared(new: Mapping[str, bool], old: Mapping[str, bool]) -> dict[str, Any]:
-    """The paired difference over the questions of both."""
-    better = sum(new[i] and not old[i] for i in new)
-    worse = sum(old[i] and not new[i] for i in new)
-    low, high = difference_interval(better, worse, len(new))
-    points = {"points": 100 * (better - worse) / len(new), "interval": [100 * low, 100 * high]}
-    return {"better": better, "worse": worse, **points, "p_value": mcnemar(better, worse)}
-
-
 def as_markdown(found: Mapping[str, Any]) -> str:
     """The report."""
     rows = []
     for name, figures in found["variants"].items():
         against = figures.get("against_cold")
+        low, high = (100 * end for end in against["interval"]) if against else (0.0, 0.0)
         rows.append(
             [
                 name,
                 f"{figures['first_token_s']:.1f}",
                 _percent(figures["read_right"]),
                 f"{against['better']} : {against['worse']}" if against else "",
-                f"{against['points']:+.1f} ({against['interval'][0]:+.0f} to {against['interval'][1]:+.0f})" if against else "",
+                f"{100 * against['difference']:+.1f} ({low:+.0f} to {high:+.0f})" if against else "",
                 f"{figures['area_under_curve']:.2f}",
                 _percent(figures["right_behind_the_gate"]),
                 _percent(figures["refused_rightly"]),
@@ -185,8 +177,7 @@ def as_markdown(found: Mapping[str, Any]) -> str:
         )
     head = ["variant", "first word (s)", "read right", "better : worse", "points against cold (95 %)", "gate's area"]
     head += ["right behind the gate", "refused rightly", "refused wrongly"]
-    lines = [" | ".join(cells) for cells in (head, ["---"] * len(head), *rows)]
-    return f"# Passage cache: what reading apart costs\n\n{found['about']}\n\n| " + " |\n| ".join(lines) + " |\n"
+    return f"# Passage cache: what reading apart costs\n\n{found['about']}\n\n{table(head, rows)}"
 
 
 def _percent(figure: Mapping[str, Any]) -> str:
@@ -214,13 +205,12 @@ def main() -> None:
     for name, figures in found.items():
         cold = f"{VARIANTS[name].passages} cold"
         if cold in found and cold != name:
-            figures["against_cold"] = compared(figures["right"], found[cold]["right"])
+            figures["against_cold"] = paired(figures["right"], found[cold]["right"])
     about = f"{len(questions)} questions ({options.split}), {made._model_path(lambda _: None).stem}."
     content = {"about": about, "variants": found}
     sys.stdout.write(as_markdown(content))
     if options.report:
-        write_text(options.report, as_markdown(content))
-        write_text(options.report.with_suffix(".json"), json.dumps(content, indent=1) + "\n")
+        write_with_figures(options.report, as_markdown(content), content)
 
 
 if __name__ == "__main__":

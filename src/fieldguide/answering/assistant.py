@@ -36,7 +36,6 @@ from fieldguide.types import Answer, Chunk, SearchResult, Sentence, Timings, Tok
 MAX_QUESTION_CHARACTERS = 2000
 RETRIEVED = 12  # hits reported with every answer; how many of them are read is another matter
 
-
 _log = logging.getLogger(__name__)
 
 

@@ -12,10 +12,21 @@ from fieldguide.evaluation.run import write_text
 def write_report(content: Figures, report: Path) -> list[Path]:
     """Write the report as Markdown, as JSON beside it, and what can be drawn; gives the paths."""
     pictures = draw(content, report)
+    written = write_with_figures(report, as_markdown(content, [picture.name for picture in pictures]), content)
+    return [*written, *pictures]
+
+
+def write_with_figures(report: Path, text: str, content: Figures) -> list[Path]:
+    """Write a report and, beside it, its figures as JSON; gives the paths."""
     figures = report.with_suffix(".json")
-    write_text(report, as_markdown(content, [picture.name for picture in pictures]))
+    write_text(report, text)
     write_text(figures, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    return [report, figures, *pictures]
+    return [report, figures]
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, ["---"] * len(head), *rows))
 
 
 def as_markdown(content: Figures, pictures: Sequence[str] = ()) -> str:

@@ -1,7 +1,7 @@
 """Rows of answers to figures: by kind, with intervals, and for each miss the stage that lost it."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -74,11 +74,16 @@ def figures(questions: Sequence[Question], rows: Sequence[Row], judged: Sequence
 def compare(new: Figures, old: Figures) -> Figures:
     """The paired difference of two runs over the questions that both have; refuses runs over different guides."""
     require_comparable(new, old)
-    shared = [i for i in new["right"] if i in old["right"]]
+    return paired(new["right"], old["right"])
+
+
+def paired(new: Mapping[str, bool], old: Mapping[str, bool]) -> Figures:
+    """How many of the questions that both know got better and worse; raises EvaluationError when there is none."""
+    shared = [i for i in new if i in old]
     if not shared:
         raise EvaluationError("The runs cannot be compared: they share no question.", "Use the same questions file.")
-    better = sum(new["right"][i] and not old["right"][i] for i in shared)
-    worse = sum(old["right"][i] and not new["right"][i] for i in shared)
+    better = sum(new[i] and not old[i] for i in shared)
+    worse = sum(old[i] and not new[i] for i in shared)
     low, high = metrics.difference_interval(better, worse, len(shared))
     return {
         "questions": len(shared),

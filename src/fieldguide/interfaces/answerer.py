@@ -1,4 +1,4 @@
-"""What page and API need of the program; `assembly.Fieldguide` is it, and tests have a scripted one."""
+"""What the interfaces need of the program: `assembly.Fieldguide`, or one that runs in another process."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -9,8 +9,17 @@ from fieldguide.generation.model import Cancellation
 from fieldguide.types import Turn
 
 
-class Answerer(Protocol):
-    """Something that answers questions, and can say how far its loading is."""
+class Answers(Protocol):
+    """Something that answers questions."""
+
+    def answer(
+        self, question: str, history: Sequence[Turn] = (), *, cancellation: Cancellation | None = None
+    ) -> Iterator[Event]:
+        """The event stream of one question."""
+
+
+class Answerer(Answers, Protocol):
+    """The same in this process: it can say how far its loading is."""
 
     @property
     def is_ready(self) -> bool:
@@ -23,8 +32,3 @@ class Answerer(Protocol):
     @property
     def failure(self) -> FieldguideError | None:
         """Why loading failed, if it did."""
-
-    def answer(
-        self, question: str, history: Sequence[Turn] = (), *, cancellation: Cancellation | None = None
-    ) -> Iterator[Event]:
-        """The event stream of one question."""

@@ -98,12 +98,11 @@ class RunningFieldguide:
         connection = self._connection(_STATUS_SECONDS)
         try:
             connection.request("GET", "/api/status")
-            found = json.loads(connection.getresponse().read())
-        except (OSError, http.client.HTTPException, ValueError):
+            return _as_object(connection.getresponse().read())
+        except (OSError, http.client.HTTPException):
             return {}
         finally:
             connection.close()
-        return found if isinstance(found, dict) else {}
 
     def _connection(self, timeout: float | None) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(self._address.hostname or "", self._address.port, timeout=timeout)
@@ -120,8 +119,16 @@ def find_running(settings: Settings) -> RunningFieldguide | None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return _as_object(path.read_bytes())
+    except OSError:
+        return {}
+
+
+def _as_object(data: bytes) -> dict[str, Any]:
+    """The JSON object in the data; empty where there is none."""
+    try:
+        found = json.loads(data)
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -89,15 +89,14 @@ class Searcher:
         """The sentences of the best hits that fit the question best, by the tokens that stand in them."""
         quotes = []
         for hit in hits[:_QUOTED_HITS]:
-            chunk = hit.chunk
-            spans = self.embedder.token_spans(chunk.embedded_text)
-            text_from = len(chunk.embedded_text) - len(chunk.text)
+            chunk, tokens = hit.chunk, vectors[hit.chunk.id]
+            spans = self.embedder.token_spans(chunk.embedded_text)[: len(tokens)]
+            embedded_from, passage_from = (len(text) - len(chunk.text) for text in (chunk.embedded_text, chunk.passage))
             for sentence in split_sentences(chunk.text):
-                start, end = text_from + sentence.start, text_from + sentence.end
-                inside = [n for n, (a, b) in enumerate(spans) if a >= start and b <= end and n < len(vectors[chunk.id])]
-                score = round(asked.likeness(vectors[chunk.id][inside]), 4)
-                in_passage = len(chunk.passage) - len(chunk.text)
-                quotes.append(Quote(sentence.text, chunk, in_passage + sentence.start, in_passage + sentence.end, score))
+                start, end = embedded_from + sentence.start, embedded_from + sentence.end
+                inside = [n for n, (a, b) in enumerate(spans) if a >= start and b <= end]
+                score = round(asked.likeness(tokens[inside]), 4)
+                quotes.append(Quote(sentence.text, chunk, passage_from + sentence.start, passage_from + sentence.end, score))
         fitting = [quote for quote in quotes if quote.score >= _QUOTED_FROM_SCORE]
         return tuple(sorted(fitting, key=lambda quote: -quote.score)[:_QUOTES])
 

@@ -2,25 +2,17 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 from fieldguide.errors import FieldguideError
 from fieldguide.events import Event, Failed, Finished, Loading, Queued, Reading, Rewritten, Token, Withdrawn, as_object
 from fieldguide.generation.model import Cancellation
+from fieldguide.interfaces.answerer import Answers
 from fieldguide.interfaces.cli.terminal import LoadingDisplay, interruptible, read_question
 from fieldguide.interfaces.running import find_running
 from fieldguide.settings import resolve_settings
 from fieldguide.types import Answer, Turn
-
-
-class Answers(Protocol):
-    """A Fieldguide in this process or in another one."""
-
-    def answer(
-        self, question: str, history: Sequence[Turn] = (), *, cancellation: Cancellation | None = None
-    ) -> Iterator[Event]:
-        """The event stream of one question."""
 
 
 def ask(question: str | None, flags: Mapping[str, Any], *, as_json: bool, explain: bool, verbose: bool) -> None:
