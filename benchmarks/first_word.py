@@ -27,7 +27,7 @@ import numpy as np
 import psutil
 from matplotlib.figure import Figure
 
-from fieldguide.answering.abstain import Gate
+from fieldguide.answering.abstain import gate_for
 from fieldguide.answering.assistant import AnswerOptions, Assistant
 from fieldguide.answering.rewrite import standalone
 from fieldguide.answering.support import SupportChecker
@@ -79,7 +79,8 @@ class Bench:
                 self.weights, context_length=settings.context_length, threads=settings.threads, cache=cache
             ))  # fmt: skip
             support = SupportChecker(embedder)
-            self.assistants[way] = Assistant(self.fieldguide._searcher, self.models[way], support, Gate())
+            gate = gate_for(self.models[way].fingerprint)
+            self.assistants[way] = Assistant(self.fieldguide._searcher, self.models[way], support, gate)
         self.plain = self._weighed(PLAIN, lambda: llama_cpp.Llama(
             str(self.weights), n_ctx=settings.context_length, n_threads=settings.threads,
             n_threads_batch=settings.threads, verbose=False,

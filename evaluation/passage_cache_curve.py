@@ -2,9 +2,8 @@
 
     python evaluation/passage_cache_curve.py --answers runs/curve [--split dev] [--variants "8 kept" "8 cold"] [--report OUT.md]
 
-Each variant answers the same questions with the gate held open, so that only reading differs; what the gate would have
-decided is worked out afterwards from its signals. A variant is compared with the cold read of the same prompt, question by
-question. Answers are kept: a run that was stopped goes on where it was.
+Each variant answers the same questions with the gate held open, so that only reading differs, and is compared with the cold
+read of the same prompt, question by question. Answers are kept: a run that was stopped goes on where it was.
 """
 
 import argparse
@@ -16,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from fieldguide.answering.abstain import Gate, Signals
+from fieldguide.answering.abstain import ThresholdGate
 from fieldguide.answering.assistant import AnswerOptions, Assistant
 from fieldguide.answering.rewrite import standalone
 from fieldguide.answering.support import SupportChecker
@@ -33,7 +32,7 @@ from fieldguide.generation.prompt import build_messages
 from fieldguide.settings import Settings, resolve_settings
 
 ROOT = Path(__file__).parents[1]
-OPEN = Gate(refuse_above=0.0, refuse_below_score=-1.0)
+OPEN = ThresholdGate(refuse_above=0.0, refuse_below_score=-1.0)
 Row = dict[str, Any]
 
 
@@ -88,7 +87,7 @@ def answers(made: Fieldguide, variant: Variant, questions: Sequence[Question], p
     model = load(made, variant)
     support = SupportChecker(made._load_embedder(lambda _: None))
     assistant = Assistant(made._searcher, BestFirst(model) if variant.best_first else model, support, OPEN)
-    options = AnswerOptions(variant.passages, made.settings.answer_tokens)
+    options = AnswerOptions(variant.passages, made.settings.answer_tokens, second_reading=False)
     with path.open("a", encoding="utf-8") as out:
         for number, question in enumerate(left, 1):
             if variant.kept:
@@ -136,18 +135,13 @@ def ask(assistant: Assistant, question: Question, options: AnswerOptions) -> Row
 
 
 def judge(questions: Sequence[Question], rows: Sequence[Row]) -> dict[str, Any]:
-    """Figures of one variant: reading alone, then with the gate as shipped."""
-    gate = Gate()
+    """Figures of one variant: what was read right, and how well its leaning to refuse tells when a refusal is due."""
     both = list(zip(questions, rows, strict=True))
     answered = [(q, row) for q, row in both if not q.abstain]
-    passed = {row["id"]: gate.is_answerable(Signals(row["refusal_log_probability"], row["best_score"])) for row in rows}
     right = {q.id: is_right(q, row["answer"], abstained=row["abstained"]) for q, row in answered}
     return {
         "right": right,
         "read_right": share(list(right.values())),
-        "right_behind_the_gate": share([right[q.id] and passed[q.id] for q, _ in answered]),
-        "refused_wrongly": share([not passed[q.id] or row["abstained"] for q, row in answered]),
-        "refused_rightly": share([not passed[q.id] for q in questions if q.abstain]),
         "area_under_curve": area_under_curve(
             [row["refusal_log_probability"] for q, row in both if q.abstain],
             [row["refusal_log_probability"] for q, row in answered],
@@ -170,13 +164,16 @@ def as_markdown(found: Mapping[str, Any]) -> str:
                 f"{against['better']} : {against['worse']}" if against else "",
                 f"{100 * against['difference']:+.1f} ({low:+.0f} to {high:+.0f})" if against else "",
                 f"{figures['area_under_curve']:.2f}",
-                _percent(figures["right_behind_the_gate"]),
-                _percent(figures["refused_rightly"]),
-                _percent(figures["refused_wrongly"]),
             ]
         )
-    head = ["variant", "first word (s)", "read right", "better : worse", "points against cold (95 %)", "gate's area"]
-    head += ["right behind the gate", "refused rightly", "refused wrongly"]
+    head = [
+        "variant",
+        "first word (s)",
+        "read right",
+        "better : worse",
+        "points against cold (95 %)",
+        "gate's area",
+    ]
     return f"# Passage cache: what reading apart costs\n\n{found['about']}\n\n{table(head, rows)}"
 
 

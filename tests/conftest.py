@@ -7,7 +7,7 @@ import pytest
 
 from fakes import WordCountEmbedder
 from fieldguide import locations
-from fieldguide.answering.abstain import Gate
+from fieldguide.answering.abstain import ThresholdGate
 from fieldguide.answering.assistant import Assistant
 from fieldguide.answering.support import SupportChecker
 from fieldguide.assembly import Fieldguide
@@ -106,7 +106,7 @@ def toy_searcher(toy_documents, embedder: WordCountEmbedder, tmp_path: Path):
 @pytest.fixture
 def assistant_with(toy_searcher: Searcher, embedder: WordCountEmbedder):
     """An assistant over the toy corpus around a given model."""
-    return lambda model: Assistant(lambda: toy_searcher, model, SupportChecker(embedder), Gate())
+    return lambda model: Assistant(lambda: toy_searcher, model, SupportChecker(embedder), ThresholdGate())
 
 
 @pytest.fixture

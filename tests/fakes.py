@@ -47,10 +47,10 @@ class ScriptedModel:
     """Says the replies it was given, in turn, word by word; keeps every prompt it was shown.
 
     It leans to refuse (log-probability -0.01) when no content word of the question stands in any passage, else hardly
-    (-5): so refusals depend on what was retrieved.
+    (-5): so refusals depend on what was retrieved. Of a reply with "perhaps" in it, it is unsure.
     """
 
-    name = "scripted"
+    name = fingerprint = "scripted"
 
     def __init__(self, replies: Sequence[str] = (), *, context_length: int = 4096, steps: int = 2) -> None:
         self.context_length = context_length
@@ -94,12 +94,15 @@ class ScriptedModel:
         given = {w for part in prompt if part.kind == "passage" for w in re.findall(r"[a-z]{4,}", part.text.lower())}
         return -5.0 if (asked - {"question", "what", "when"}) & given else -0.01
 
+    def values(self) -> None:
+        return None
+
     def write(self, options: WritingOptions, cancellation: Cancellation) -> Iterator[WrittenToken]:
         reply = self._replies.pop(0) if self._replies else "The hive holds bees."
         for word in re.findall(r"\S+\s*", reply)[: options.max_tokens]:
             if cancellation.is_cancelled:
                 raise Cancelled()
-            yield WrittenToken(word, math.log(0.5))
+            yield WrittenToken(word, math.log(0.5 if "perhaps" in reply.lower() else 0.95))
 
     def close(self) -> None:
         self.closed = True

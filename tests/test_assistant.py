@@ -6,7 +6,7 @@ import time
 import pytest
 
 from fakes import ScriptedModel
-from fieldguide.answering.abstain import REFUSAL, Gate
+from fieldguide.answering.abstain import REFUSAL, ThresholdGate
 from fieldguide.answering.assistant import MAX_QUESTION_CHARACTERS, AnswerOptions, Assistant
 from fieldguide.answering.support import SupportChecker
 from fieldguide.errors import Cancelled, GenerationError
@@ -17,6 +17,7 @@ from fieldguide.events import (
     Prompted,
     Queued,
     Quoted,
+    Reread,
     Retrieved,
     Rewritten,
     Token,
@@ -48,7 +49,8 @@ def one(events, kind):
 def test_the_events_of_an_answer_come_in_order(assistant_with):
     events = list(assistant_with(ScriptedModel([GOOD])).answer(QUESTION))
     assert kinds(events) == [
-        "Rewritten", "Retrieved", "Quoted", "Prompted", "Reading", "Gated", "Token", "Checked", "Finished",
+        "Rewritten", "Retrieved", "Quoted", "Prompted", "Reading", "Gated", "Token", "Checked", "Gated",
+        "Finished",
     ]  # fmt: skip
 
 
@@ -65,7 +67,17 @@ def test_an_answer_carries_its_citation_and_what_was_retrieved(assistant_with):
 
 def test_the_json_object_has_exactly_the_promised_keys(assistant_with):
     content = list(assistant_with(ScriptedModel([GOOD])).answer(QUESTION))[-1].answer.as_object()
-    assert list(content) == ["question", "answer", "abstained", "sentences", "citations", "retrieved", "timings", "tokens"]
+    assert list(content) == [
+        "question",
+        "answer",
+        "abstained",
+        "sentences",
+        "citations",
+        "retrieved",
+        "timings",
+        "tokens",
+        "note",
+    ]
     assert list(content["sentences"][0]) == ["text", "verdict", "markers"]
     assert list(content["citations"][0]) == ["marker", "document", "section", "quote", "passage"]
     assert list(content["retrieved"][0]) == ["rank", "document", "section", "text", "score"]
@@ -92,10 +104,33 @@ def test_a_question_that_the_passages_do_not_touch_is_refused_without_a_word_fro
 
 def test_a_draft_without_support_is_withdrawn_and_refused(assistant_with):
     events = list(assistant_with(ScriptedModel(["Pancakes cost 9 dollars."])).answer(QUESTION))
-    assert kinds(events)[-3:] == ["Checked", "Withdrawn", "Finished"]
+    assert kinds(events)[-4:] == ["Checked", "Gated", "Withdrawn", "Finished"]
     assert one(events, Withdrawn).reason
     assert events[-1].answer.text == REFUSAL
     assert events[-1].answer.citations == ()
+
+
+def test_a_doubtful_draft_gives_way_to_a_surer_one_with_the_nearest_sentences_beside_the_question(assistant_with):
+    model = ScriptedModel(["Perhaps 3 eggs.", GOOD])
+    events = list(assistant_with(model).answer(QUESTION))
+    assert kinds(events)[5:] == ["Gated", "Token", "Reread", "Withdrawn", "Token", "Checked", "Gated", "Finished"]
+    assert events[-1].answer.text == GOOD
+    beside = [part.text for part in model.prompts[1] if part.kind == "quote"]
+    assert beside == [f"- {quote.text}\n" for quote in reversed(one(events, Reread).quotes)]
+    assert beside
+    assert not any(part.kind == "quote" for part in model.prompts[0])
+    assert events[-1].answer.tokens.generated == len(GOOD.split())
+
+
+def test_a_second_draft_that_is_no_surer_is_not_shown(assistant_with):
+    doubtful = "Perhaps the queen lays up to 2,000 eggs a day."
+    events = list(assistant_with(ScriptedModel([doubtful, "Perhaps never."])).answer(QUESTION))
+    assert kinds(events)[5:] == ["Gated", "Token", "Reread", "Checked", "Gated", "Finished"]
+    assert events[-1].answer.text == doubtful
+
+
+def test_a_sure_draft_is_not_read_again(assistant_with):
+    assert "Reread" not in kinds(assistant_with(ScriptedModel([GOOD])).answer(QUESTION))
 
 
 def test_a_model_that_writes_the_refusal_itself_is_taken_at_its_word(assistant_with):
@@ -234,7 +269,7 @@ class _RankingOnly:
 
 @pytest.fixture
 def without_search(toy_searcher, embedder):
-    return lambda model: Assistant(lambda: _RankingOnly(toy_searcher), model, SupportChecker(embedder), Gate())
+    return lambda model: Assistant(lambda: _RankingOnly(toy_searcher), model, SupportChecker(embedder), ThresholdGate())
 
 
 def test_given_passages_are_the_only_ones_in_the_prompt_best_last(without_search):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from fieldguide.events import Failed, Loading, Queued, Reading
 from fieldguide.interfaces.web import rendering
 from fieldguide.types import Answer, Chunk, Citation, Hit, Sentence, Timings, TokenCounts
@@ -61,3 +63,10 @@ def test_the_status_says_what_happens_with_a_number():
     assert rendering.status_line(Reading(366, 412, 300)) == "Reading 412 tokens, 366 done, 300 known already"
     assert rendering.status_line(Loading("Fetching", 0.5)) == "Fetching 50%"
     assert rendering.status_line(Failed("It broke.", "Mend it.")) == "It broke. Mend it."
+
+
+def test_what_should_be_known_about_an_answer_stands_above_its_sources():
+    plain = answer(Sentence("One.", "supported", (1,)))
+    noted = replace(plain, note="Only <2> passages were read.")
+    assert rendering.sources_panel(noted).startswith("<p class='fg-note'>Only &lt;2&gt; passages were read.</p>")
+    assert "fg-note" not in rendering.sources_panel(plain)

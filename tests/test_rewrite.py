@@ -54,3 +54,21 @@ def test_only_what_users_asked_is_joined():
 
 def test_one_word_is_a_question_of_its_own():
     assert not depends_on_history("LoRA?")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What did it cost to train Midjourney?",
+        "How long does it take to train CLIP?",
+        "Is it possible to run Whisper on a laptop?",
+        "Is it true that GANs are older than VAEs?",
+    ],
+)
+def test_an_it_that_stands_for_what_follows_does_not_point_back(question):
+    assert not depends_on_history(question)
+
+
+@pytest.mark.parametrize("question", ["How long does it take to train?", "What did it cost?", "Does it know what CLIP knows?"])
+def test_an_it_without_a_subject_of_its_own_points_back(question):
+    assert depends_on_history(question)

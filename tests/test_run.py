@@ -20,7 +20,7 @@ BY_JEVONS = "Marta Jevons built the Quillon lighthouse in 1911."
 HIVE = "How many bees live in a hive?"
 WITH_PASSAGES = replace(EGGS, passages=((EGGS.question, "The queen lays up to 7,000 eggs a day."), ("Ropes", "Hemp.")))
 WITH_SOURCES = replace(EGGS, sources=(f"bees.md#{HIVE}",))
-ANSWER_KEYS = ["question", "answer", "abstained", "sentences", "citations", "retrieved", "timings", "tokens"]
+ANSWER_KEYS = ["question", "answer", "abstained", "sentences", "citations", "retrieved", "timings", "tokens", "note"]
 
 
 @pytest.fixture

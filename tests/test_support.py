@@ -99,3 +99,42 @@ def test_sentences_seen_before_are_not_embedded_again(checker, embedder):
     seen = len(embedder.embedded)
     checker.check("A hive holds bees.", CHUNKS)
     assert len(embedder.embedded) == seen
+
+
+@pytest.mark.parametrize(
+    ("fragment", "question", "verdict"),
+    [
+        ("Marta Jevons", "Who built the Quillon lighthouse?", "supported"),
+        ("2,000", "How many eggs does the queen lay a day?", "supported"),
+        ("2,000", "How many lighthouses did Marta Jevons build at Quillon by 1911?", "unsupported"),
+    ],
+)
+def test_a_bare_name_or_number_is_judged_as_the_answer_to_its_question(checker, fragment, question, verdict):
+    ((sentence,), _) = checker.check(fragment, CHUNKS, question)
+    assert sentence.text == fragment
+    assert (sentence.verdict == "supported") is (verdict == "supported")
+
+
+def test_another_passage_that_gives_another_number_is_named_and_cited(checker):
+    other = Chunk("other", "visitors.md", "Visitors", ("Quillon",), "The Quillon lighthouse was built in 1921.", 0, 0)
+    answer = "The Quillon lighthouse was built by Marta Jevons in 1911."
+    sentences, citations = checker.check(answer, [*CHUNKS, other])
+    sentence, citation = checker.disagreement(sentences, citations, [*CHUNKS, other])
+    assert "1921" in sentence.text
+    assert (citation.document, citation.marker) == ("visitors.md", 2)
+    assert sentence.markers == (2,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The Orme lighthouse was built by Marta Jevons in 1921.",  # of another lighthouse
+        "The Quillon lighthouse was built by Marta Jevons.",  # no number
+        "The Quillon lighthouse was built by Marta Jevons, in 1911 as the plate says.",  # the same number
+        "Tides follow the moon, twice in 24 hours.",
+    ],
+)
+def test_passages_that_do_not_contradict_are_not_said_to(checker, text):
+    other = Chunk("other", "visitors.md", "Visitors", ("Coast",), text, 0, 0)
+    sentences, citations = checker.check("The Quillon lighthouse was built by Marta Jevons in 1911.", [*CHUNKS, other])
+    assert checker.disagreement(sentences, citations, [*CHUNKS, other]) is None

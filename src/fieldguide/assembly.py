@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fieldguide import locations
-from fieldguide.answering.abstain import Gate
+from fieldguide.answering.abstain import Gate, gate_for
 from fieldguide.answering.assistant import AnswerOptions, Assistant
 from fieldguide.answering.support import SupportChecker
 from fieldguide.errors import Cancelled, FieldguideError
@@ -171,6 +171,12 @@ class Fieldguide:
         assert self._model
         return self._model.result().name
 
+    @property
+    def gate(self) -> Gate:
+        """What decides whether the loaded model answers; after `loading()`."""
+        assert self._model
+        return gate_for(self._model.result().fingerprint)
+
     def ingest(self, report: Report, *, rebuild: bool = False) -> BuildSummary:
         """Bring the index up to date with the guides, whatever its state."""
         return self._build_index(self._load_embedder(report), report, rebuild=rebuild)
@@ -192,7 +198,7 @@ class Fieldguide:
             if self._assistant is None:
                 assert self._embedder and self._model
                 support = SupportChecker(self._embedder.result())
-                self._assistant = Assistant(self._searcher, self._model.result(), support, Gate())
+                self._assistant = Assistant(self._searcher, self._model.result(), support, self.gate)
             return self._assistant
 
     def _searcher(self) -> Searcher:

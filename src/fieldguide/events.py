@@ -84,7 +84,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Gated:
-    """Whether the passages were judged to hold the answer, and the signals on which that was decided."""
+    """Whether the passages were judged to hold the answer, and the signals on which that was decided.
+
+    Comes before the first word and, where there is a draft, once more when that was checked.
+    """
 
     answerable: bool
     signals: dict[str, float]
@@ -97,6 +100,13 @@ class Token:
     text: str
     log_probability: float
     alternatives: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """The model was unsure of its draft: the question is read again with these sentences beside it, and answered once more."""
+
+    quotes: tuple[Quote, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +150,7 @@ Event = (
     | Reading
     | Gated
     | Token
+    | Reread
     | Checked
     | Withdrawn
     | Finished

@@ -149,6 +149,8 @@ class Answer:
     retrieved: tuple[Hit, ...]
     timings: Timings
     tokens: TokenCounts
+    # what a reader of this answer should know about how it came about; '' where there is nothing to say
+    note: str = ""
 
     def as_object(self) -> dict[str, Any]:
         """The JSON object that `ask --json`, the evaluation and outside scripts share."""
@@ -188,4 +190,5 @@ class Answer:
                 "reused": self.tokens.reused,
                 "generated": self.tokens.generated,
             },
+            "note": self.note,
         }

@@ -3,9 +3,11 @@
 import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from fieldguide.answering.abstain import REFUSAL, Gate, Signals
+from fieldguide.answering.abstain import REFUSAL, DraftSignals, Gate, Signals
+from fieldguide.answering.completeness import note_on_completeness
+from fieldguide.answering.drafting import Draft, unseen_draft, write_draft
 from fieldguide.answering.rewrite import Standalone, standalone
 from fieldguide.answering.support import SupportChecker
 from fieldguide.answering.waiting_line import POLL_SECONDS, Ticket, WaitingLine
@@ -22,9 +24,9 @@ from fieldguide.events import (
     Queued,
     Quoted,
     Reading,
+    Reread,
     Retrieved,
     Rewritten,
-    Token,
     Withdrawn,
 )
 from fieldguide.generation import prompt as prompts
@@ -35,6 +37,8 @@ from fieldguide.types import Answer, Chunk, SearchResult, Sentence, Timings, Tok
 
 MAX_QUESTION_CHARACTERS = 2000
 RETRIEVED = 12  # hits reported with every answer; how many of them are read is another matter
+
+_REPEATED = 3  # sentences that stand beside the question when it is read a second time
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +52,8 @@ class AnswerOptions:
     temperature: float = 0.0
     seed: int = 0
     alternatives: int = 0
+    # whether a draft of which the model is unsure is followed by another one, with the nearest sentences beside the question
+    second_reading: bool = True
     # answer from exactly these passages, without a search
     given: tuple[Chunk, ...] | None = None
     # ask the model alone: no passage, no gate, no citation
@@ -150,39 +156,66 @@ class Assistant:
         tokens = yield from self._read(packed.messages, cancellation)
 
         best_score = result.hits[0].score if result.hits else 0.0
-        signals = Signals(self._model.log_probability(prompts.REFUSAL_WORDS), best_score)
-        answerable = self._gate.is_answerable(signals)
-        yield Gated(answerable, signals.as_object())
-        if not answerable:
+        signals = Signals(self._model.log_probability(prompts.REFUSAL_WORDS), best_score, self._model.values())
+        judgement = self._gate.judge(signals)
+        yield Gated(judgement.answerable, judgement.numbers)
+        if not judgement.answerable:
             yield Finished(_refusal(question, result, clock, tokens))
             return
-        yield from self._write(question, result, packed.included, options, cancellation, clock, tokens)
+        draft, tokens = yield from self._draft(question, rewritten, packed, result, options, cancellation, clock, tokens)
 
-    def _write(
-        self,
-        question: str,
-        result: SearchResult,
-        included: Sequence[Chunk],
-        options: AnswerOptions,
-        cancellation: Cancellation,
-        clock: _Clock,
-        tokens: TokenCounts,
-    ) -> Iterator[Event]:
-        # The gate has decided that there is an answer: the model may not open with a refusal.
-        text, tokens = yield from self._stream(options, prompts.REFUSAL_WORDS, cancellation, clock, tokens)
-        sentences, citations = self._support.check(text, included)
+        asked = f"{rewritten.earlier_question} {question}"
+        sentences, citations = self._support.check(draft.text, packed.included, asked)
         for sentence in sentences:
             yield Checked(sentence, tuple(c for c in citations if c.marker in sentence.markers))
-        reason = ""
-        if prompts.REFUSAL_WORDS in text:
+        if prompts.REFUSAL_WORDS in draft.text:
             reason = "The model itself found no answer in the passages."
-        elif all(sentence.verdict == "unsupported" for sentence in sentences):
-            reason = "No sentence of the draft is supported by the passages."
+        else:
+            unsupported = sum(sentence.verdict == "unsupported" for sentence in sentences) / max(1, len(sentences))
+            judgement = self._gate.judge_draft(DraftSignals(signals, draft.log_probability, unsupported, draft.values))
+            yield Gated(judgement.answerable, judgement.numbers)
+            reason = "" if judgement.answerable else "The passages do not bear the draft out."
         if reason:
             yield Withdrawn(reason)
             yield Finished(_refusal(question, result, clock, tokens))
             return
-        yield Finished(Answer(question, text, False, sentences, citations, result.hits, clock.timings(), tokens))
+        text = draft.text
+        if disagreement := self._support.disagreement(sentences, citations, packed.included):
+            sentence, citation = disagreement
+            yield Checked(sentence, (citation,))
+            text, sentences, citations = f"{text} {sentence.text}", (*sentences, sentence), (*citations, citation)
+        note = note_on_completeness(question, len(packed.included))
+        yield Finished(Answer(question, text, False, sentences, citations, result.hits, clock.timings(), tokens, note))
+
+    def _draft(
+        self,
+        question: str,
+        rewritten: Standalone,
+        packed: prompts.PackedPrompt,
+        result: SearchResult,
+        options: AnswerOptions,
+        cancellation: Cancellation,
+        clock: _Clock,
+        tokens: TokenCounts,
+    ) -> Generator[Event, None, tuple[Draft, TokenCounts]]:
+        """The draft, and the second one in its place where that is surer."""
+        # The gate has decided that there is an answer: the model may not open with a refusal.
+        draft = yield from self._stream(options, prompts.REFUSAL_WORDS, cancellation, clock)
+        nearest = [quote for quote in result.quotes if quote.chunk in packed.included][:_REPEATED]
+        if options.second_reading and draft.is_doubtful and nearest:
+            yield Reread(tuple(nearest))
+            passages = [chunk.passage for chunk in packed.included]
+            beside = [quote.text for quote in nearest]
+            messages = prompts.build_messages(question, passages, rewritten.earlier_question, beside)
+            if self._count(messages) < self._model.context_length - options.answer_tokens:
+                for progress in self._model.read(self._model.render(messages), cancellation):
+                    reread = TokenCounts(progress.tokens, progress.from_cache, 0)
+                second = unseen_draft(self._model, _writing(options, prompts.REFUSAL_WORDS), cancellation)
+                if second.is_surer_than(draft):
+                    yield Withdrawn("A second reading, with the nearest sentences beside the question, is surer.")
+                    yield from second.tokens
+                    draft, tokens = second, reread
+        return draft, replace(tokens, generated=len(draft.tokens))
 
     def _answer_alone(
         self,
@@ -195,9 +228,10 @@ class Assistant:
         messages = prompts.build_messages_alone(question, rewritten.earlier_question)
         yield Prompted(self._part_counts(messages), (), "")
         tokens = yield from self._read(messages, cancellation)
-        text, tokens = yield from self._stream(options, "", cancellation, clock, tokens)
-        sentences = tuple(Sentence(span.text, "unsupported") for span in split_sentences(text))
-        yield Finished(Answer(question, text, False, sentences, (), (), clock.timings(), tokens))
+        draft = yield from self._stream(options, "", cancellation, clock)
+        sentences = tuple(Sentence(span.text, "unsupported") for span in split_sentences(draft.text))
+        tokens = replace(tokens, generated=len(draft.tokens))
+        yield Finished(Answer(question, draft.text, False, sentences, (), (), clock.timings(), tokens))
 
     def _read(self, messages: Sequence[Message], cancellation: Cancellation) -> Generator[Event, None, TokenCounts]:
         tokens = TokenCounts(0, 0, 0)
@@ -207,18 +241,19 @@ class Assistant:
         return tokens
 
     def _stream(
-        self, options: AnswerOptions, forbidden: str, cancellation: Cancellation, clock: _Clock, tokens: TokenCounts
-    ) -> Generator[Event, None, tuple[str, TokenCounts]]:
-        """Let the model write; gives the whole text, its blanks made single, and the counts with what was written."""
-        writing = WritingOptions(options.answer_tokens, options.temperature, options.seed, forbidden, options.alternatives)
-        text, generated = "", 0
-        for token in self._model.write(writing, cancellation):
+        self, options: AnswerOptions, forbidden: str, cancellation: Cancellation, clock: _Clock
+    ) -> Generator[Event, None, Draft]:
+        """Let the model write, token by token, and note when the first one came."""
+        stream = write_draft(self._model, _writing(options, forbidden), cancellation)
+        while True:
+            try:
+                token = next(stream)
+            except StopIteration as end:
+                draft: Draft = end.value
+                return draft
             if clock.first_token_s is None:
                 clock.first_token_s = clock.elapsed()
-            generated += 1
-            text += token.text
-            yield Token(token.text, token.log_probability, token.alternatives)
-        return " ".join(text.split()), TokenCounts(tokens.prompt, tokens.reused, generated)
+            yield token
 
     def _part_counts(self, messages: Sequence[Message]) -> tuple[PartCount, ...]:
         parts = self._model.render(messages)
@@ -241,6 +276,10 @@ class Assistant:
 
     def _count(self, messages: Sequence[Message]) -> int:
         return sum(self._model.count_tokens(self._model.render(messages)))
+
+
+def _writing(options: AnswerOptions, forbidden: str) -> WritingOptions:
+    return WritingOptions(options.answer_tokens, options.temperature, options.seed, forbidden, options.alternatives)
 
 
 def _refusal(question: str, result: SearchResult, clock: _Clock, tokens: TokenCounts) -> Answer:

@@ -19,6 +19,13 @@ _POINTER = re.compile(
     r"\b(?:tell me more|what else|anything else|any others?|more about)\s*[?.!]*$",
     re.IGNORECASE,
 )
+# An empty "it" stands for what follows: "What did it cost to train CLIP?"
+_EMPTY_IT = re.compile(
+    r"\bit\s+(?:(?:cost|take|took|make sense|pay|help|matter|mean)\b|(?:be\s+)?"
+    r"(?:possible|true|necessary|better|worth|hard|harder|easy|easier|difficult|common|known|said|called|important)\b)"
+    r"(?=.*\b(?:to|that|if|when|for)\b)|\bit(?:'s|\s+is|\s+was)\s+\w+\s+(?:to|that)\b",
+    re.IGNORECASE,
+)
 _CONTINUES = re.compile(r"^\s*(and|or|but|so|then|what about|how about)\b", re.IGNORECASE)
 _BARE = re.compile(r"^\s*(why|how|when|where|who|which|what)(\s+(not|so|then|exactly))?\s*[?.!]*$", re.IGNORECASE)
 _ANSWER_CHARACTERS = 200  # of the last answer: its start names what it is about
@@ -60,7 +67,7 @@ def depends_on_history(question: str) -> bool:
     """Whether the question points back: by how it opens, by a word that stands for a thing, or by saying nothing else."""
     if _CONTINUES.search(question) or _BARE.match(question) or _POINTER.search(question):
         return True
-    pronoun = _PRONOUN.search(question)
+    pronoun = _PRONOUN.search(_EMPTY_IT.sub("", question) if names(question) else question)
     if not pronoun:
         return False
     # "What is diffusion, and how does it work?" names its subject before it points to it.

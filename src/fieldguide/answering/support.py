@@ -16,6 +16,7 @@ from fieldguide.words import content_words, denied_stems, folded, is_negated, na
 
 SUPPORTED_FROM = 0.55  # likeness (0 to 1) from which a sentence counts as said by its source
 WEAK_FROM = 0.40
+DISAGREES_FROM = 0.60  # likeness from which a sentence with other numbers is taken to speak of the same thing
 _NEAREST_COMPARED = 12  # source sentences compared by meaning for each sentence: embedding all would cost seconds
 _QUOTES_PER_SENTENCE = 3
 _REMEMBERED = 2000  # sentence vectors kept for the next questions
@@ -39,16 +40,40 @@ class SupportChecker:
         self._embedder = embedder
         self._vectors: dict[str, FloatVector] = {}
 
-    def check(self, answer: str, chunks: Sequence[Chunk]) -> tuple[tuple[Sentence, ...], tuple[Citation, ...]]:
+    def check(
+        self, answer: str, chunks: Sequence[Chunk], question: str = ""
+    ) -> tuple[tuple[Sentence, ...], tuple[Citation, ...]]:
         """The sentences of the answer with their verdicts, and the numbered citations they point to."""
         sources = _sources(chunks)
         citations: list[Citation] = []
         sentences = []
         for span in split_sentences(answer):
-            verdict, quotes = self._judge(span.text, sources)
+            # A bare name or number says something only as the answer to its question.
+            is_whole = span.text.rstrip("\"')”’*").endswith((".", "!", "?", "…", ":"))
+            verdict, quotes = self._judge(span.text if is_whole else f"{question} {span.text}", sources)
             markers = tuple(dict.fromkeys(_marker(quote, citations) for quote in quotes))
             sentences.append(Sentence(span.text, verdict, markers))
         return tuple(sentences), tuple(citations)
+
+    def disagreement(
+        self, sentences: Sequence[Sentence], citations: Sequence[Citation], chunks: Sequence[Chunk]
+    ) -> tuple[Sentence, Citation] | None:
+        """What another passage says with another number than a sentence of the answer, as a sentence with its citation."""
+        sources = _sources(chunks)
+        for sentence in sentences:
+            cited = {citation.chunk_id for citation in citations if citation.marker in sentence.markers}
+            said, named = numbers(sentence.text), _lowered(sentence.text)
+            if not cited or not said:
+                continue
+            for likeness, source in self._rank(sentence.text, sources):
+                given, of_whom = numbers(source.quote), names(source.quote)
+                other = given and of_whom and not given & said and of_whom <= named
+                if likeness >= DISAGREES_FROM and other and source.chunk.id not in cited:
+                    found = [*citations]
+                    marker = _marker(_quote(source, likeness), found)
+                    text = f"The passages disagree: another one says “{source.quote}”"
+                    return Sentence(text, "supported", (marker,)), found[-1]
+        return None
 
     def _judge(self, sentence: str, sources: Sequence[_Source]) -> tuple[Verdict, list[Quote]]:
         ranked = self._rank(sentence, sources)

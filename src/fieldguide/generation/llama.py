@@ -8,6 +8,7 @@ import codecs
 import ctypes
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ from fieldguide.generation.llama_context import CELLS, READ_AT_ONCE, LlamaContex
 from fieldguide.generation.model import Cancellation, Message, PartKind, PromptPart, ReadProgress, WritingOptions, WrittenToken
 from fieldguide.generation.passage_cache import PassageCache
 from fieldguide.generation.reading import PromptReader, TokenizedPrompt
+from fieldguide.types import FloatMatrix
 
 _GGUF_MAGIC = b"GGUF"
+_PARTS_REMEMBERED = 1000
 _FINGERPRINT_BYTES = 4 * 1024 * 1024
 
 
@@ -59,13 +62,16 @@ class LlamaModel:
             self.close()
             raise GenerationError(f"{path} has no chat template.", "Choose a model that was trained to chat ('instruct').")
         self._template = template.decode()
+        # Each part of a prompt is counted, looked up and read: its tokens are wanted several times.
+        self._tokens = lru_cache(_PARTS_REMEMBERED)(self._tokenize_text)
         self.context_length = min(context_length, int(llama_cpp.llama_model_n_ctx_train(self._model)))
         try:
             self._context = LlamaContext(self._model, length=self.context_length, threads=threads)
         except GenerationError:
             self.close()
             raise
-        made_by = f"{_fingerprint(path)} llama-cpp-python {llama_cpp.__version__} {CELLS} {READ_AT_ONCE}"
+        self.fingerprint = _fingerprint(path)
+        made_by = f"{self.fingerprint} llama-cpp-python {llama_cpp.__version__} {CELLS} {READ_AT_ONCE}"
         self._reader = PromptReader(self._context, cache, made_by, reread=reread)
 
     def render(self, messages: Sequence[Message]) -> list[PromptPart]:
@@ -103,6 +109,10 @@ class LlamaModel:
         """How likely the next token is the first one of `text`, as a natural logarithm; after `read`."""
         return float(_log_softmax(self._logits())[self._first_token(text)])
 
+    def values(self) -> FloatMatrix | None:
+        """The attention values (layers, width) of the last token read or written; None where they cannot be had."""
+        return self._reader.values()
+
     def write(self, options: WritingOptions, cancellation: Cancellation) -> Iterator[WrittenToken]:
         """Write after what was read, until the model ends or `max_tokens` are written; raises Cancelled."""
         random = np.random.default_rng(options.seed)
@@ -139,17 +149,19 @@ class LlamaModel:
         beginning, passages, rest = prompt[:first], prompt[first:last], prompt[last:]
         return TokenizedPrompt(
             [token for part in beginning for token in self._tokenize(part)],
-            tuple(tuple(self._tokenize(part)) for part in passages),
+            tuple(self._tokenize(part) for part in passages),
             [token for part in rest for token in self._tokenize(part)],
         )
 
-    def _tokenize(self, part: PromptPart) -> list[int]:
+    def _tokenize(self, part: PromptPart) -> tuple[int, ...]:
         """Only the template's own text may become control tokens; documents and questions never."""
-        data = part.text.encode()
+        return self._tokens(part.text, part.kind == "template")
+
+    def _tokenize_text(self, text: str, control: bool) -> tuple[int, ...]:
+        data = text.encode()
         out = (llama_cpp.llama_token * (len(data) + 8))()
-        control = part.kind == "template"
         count = llama_cpp.llama_tokenize(self._vocabulary, data, len(data), out, len(out), False, control)
-        return list(out[:count])
+        return tuple(out[:count])
 
     def _first_token(self, text: str) -> int:
         return self._tokenize(PromptPart("question", text))[0]

@@ -4,6 +4,7 @@ Sequences share one pool of cells, so a stretch that was read in one sequence ca
 """
 
 import ctypes
+import struct
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 
 from fieldguide.errors import Cancelled, GenerationError
 from fieldguide.generation.model import Cancellation
+from fieldguide.types import FloatMatrix
 
 READ_AT_ONCE = 128  # a step of progress every second or two; smaller steps read more slowly
 CELLS = "f16, values transposed"  # how keys and values lie in memory: states of another making cannot be restored
+_BEFORE_LAYERS = 28  # bytes: magic, streams, cells, and the one cell's position and sequence
 _ABORTED = 2  # llama_decode's answer when the abort callback ended it
 
 
@@ -98,11 +101,46 @@ class LlamaContext:
         self.forget(sequence, -1)
         return False
 
+    def values(self, sequence: int, position: int, scratch: int) -> FloatMatrix | None:
+        """What each layer's attention would pass on of the token at a position: (layers, width).
+
+        Read out of the memory, without computing; None where llama.cpp lays its states out in another way than expected.
+        """
+        self.share(sequence, scratch, position, position + 1)
+        state = self.state(scratch)
+        self.forget(scratch, -1)
+        return values_of_one_token(state)
+
     def close(self) -> None:
         """Release the memory."""
         if self._context:
             llama_cpp.llama_free(self._context)
         self._context = None
+
+
+def values_of_one_token(state: bytes) -> FloatMatrix | None:
+    """The values in the state of a sequence with a single cell, (layers, width); None when it is laid out otherwise.
+
+    The layout is that of `llama_kv_cache::state_write_data`: per layer the type, the size of a row and the key; then per
+    layer the type, the size of an element, their number and the (transposed) value, both in 16 bits.
+    """
+    try:
+        transposed, layers = struct.unpack_from("<II", state, _BEFORE_LAYERS)
+        offset = _BEFORE_LAYERS + 8
+        for _ in range(layers):
+            offset += 12 + struct.unpack_from("<iQ", state, offset)[1]
+        values = []
+        for _ in range(layers):
+            kind, size, width = struct.unpack_from("<iII", state, offset)
+            if (transposed, kind, size) != (1, llama_cpp.GGML_TYPE_F16, 2):
+                return None
+            values.append(np.frombuffer(state, np.float16, width, offset + 12))
+            offset += 12 + 2 * width
+    except (struct.error, ValueError):
+        return None
+    if offset != len(state) or len({len(value) for value in values}) != 1:
+        return None
+    return np.stack(values).astype(np.float32)
 
 
 def _stop_if_cancelled() -> Any:  # noqa: ANN401 - a ctypes function pointer

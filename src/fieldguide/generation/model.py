@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-PartKind = Literal["template", "instructions", "example", "passage", "question"]
+from fieldguide.types import FloatMatrix
+
+PartKind = Literal["template", "instructions", "example", "passage", "quote", "question"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,10 @@ class ChatModel(Protocol):
         """What the model is called."""
 
     @property
+    def fingerprint(self) -> str:
+        """Tells these weights from all others."""
+
+    @property
     def context_length(self) -> int:
         """Tokens that prompt and answer may have together."""
 
@@ -114,6 +120,9 @@ class ChatModel(Protocol):
 
     def log_probability(self, text: str) -> float:
         """How likely the next token is the first one of `text`, as a natural logarithm; after `read`."""
+
+    def values(self) -> FloatMatrix | None:
+        """What each layer's attention keeps of the last token read or written, (layers, width); None where it is not known."""
 
     def write(self, options: WritingOptions, cancellation: Cancellation) -> Iterator[WrittenToken]:
         """Write after what was read, until the model ends or `max_tokens` are written; raises Cancelled."""

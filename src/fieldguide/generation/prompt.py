@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fieldguide.generation.model import Message, PartKind, PromptPart
 from fieldguide.types import Chunk
 
-PROMPT_VERSION = 1  # raise it when any text below changes: recorded runs and cached states depend on it
+PROMPT_VERSION = 2  # raise it when any text below changes: recorded runs and cached states depend on it
 
 # What the model writes when no passage answers; never shown to users, who read `answering.abstain.REFUSAL`.
 REFUSAL_WORDS = "NOT FOUND"
@@ -47,16 +47,19 @@ class PackedPrompt:
     left_out: tuple[Chunk, ...]
 
 
-def build_messages(question: str, passages: Sequence[str], earlier_question: str = "") -> tuple[Message, ...]:
+def build_messages(
+    question: str, passages: Sequence[str], earlier_question: str = "", nearest: Sequence[str] = ()
+) -> tuple[Message, ...]:
     """The messages for a question over passages; `passages` come best first and are shown best last.
 
-    A small model heeds most what it read last. `earlier_question` gives a follow-up its subject.
+    A small model heeds most what it read last. `earlier_question` gives a follow-up its subject. `nearest` are sentences of
+    the passages, best first, that stand once more right before the question.
     """
     messages = [Message("system", (PromptPart("instructions", INSTRUCTIONS),))]
     for example_question, example_answer in _EXAMPLES:
         messages.append(_question_message(example_question, _EXAMPLE_PASSAGES, example=True))
         messages.append(Message("assistant", (PromptPart("example", example_answer),)))
-    messages.append(_question_message(question, tuple(reversed(passages)), earlier_question))
+    messages.append(_question_message(question, passages[::-1], earlier_question, nearest[::-1]))
     return tuple(messages)
 
 
@@ -85,11 +88,22 @@ def pack(
         included.pop()
 
 
-def _question_message(question: str, passages: Sequence[str], earlier_question: str = "", *, example: bool = False) -> Message:
+def _question_message(
+    question: str,
+    passages: Sequence[str],
+    earlier_question: str = "",
+    nearest: Sequence[str] = (),
+    *,
+    example: bool = False,
+) -> Message:
     passage_kind: PartKind = "example" if example else "passage"
     question_kind: PartKind = "example" if example else "question"
     parts = [PromptPart("instructions", "Passages:\n\n")]
     parts += [PromptPart(passage_kind, f"{passage}\n\n") for passage in passages]
+    if nearest:
+        parts.append(PromptPart("instructions", "Nearest sentences:\n"))
+        parts += [PromptPart("quote", f"- {sentence}\n") for sentence in nearest]
+        parts.append(PromptPart("instructions", "\n"))
     if earlier_question:
         parts.append(PromptPart("question", f"Earlier question: {earlier_question}\n"))
     parts.append(PromptPart(question_kind, f"Question: {question}"))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fieldguide.generation.llama_context import READ_AT_ONCE, LlamaContext
 from fieldguide.generation.model import Cancellation, ReadProgress
 from fieldguide.generation.passage_cache import PassageCache
+from fieldguide.types import FloatMatrix
 
 _ANSWER, _SCRATCH = 0, 1  # sequences
 _WORTH_KEEPING = 64  # tokens; a shorter beginning is read as fast as it is fetched
@@ -96,6 +97,10 @@ class PromptReader:
         """Read one more token behind what is held."""
         self._context.decode([token], len(self.held), _ANSWER, cancellation)
         self.held.append(token)
+
+    def values(self) -> FloatMatrix | None:
+        """The attention values (layers, width) of the last token that is held, where they can be had."""
+        return self._context.values(_ANSWER, len(self.held) - 1, _SCRATCH) if self.held else None
 
     def forget_from(self, position: int) -> None:
         """Drop what is held from there on."""

@@ -129,6 +129,8 @@ def _after_the_prose(answer: Answer, *, streamed: bool) -> str:
             markers = "".join(f"[{marker}]" for marker in sentence.markers)
             lines.append(f"Sentence {number}: {sentence.verdict} {markers}".rstrip())
         lines.append("")
+    if answer.note:
+        lines += [f"Note: {answer.note}", ""]
     lines.append("Sources")
     for citation in answer.citations:
         lines.append(f"  [{citation.marker}] {citation.document}, {citation.section}")

@@ -10,7 +10,6 @@ from typing import Any, get_args
 
 import fieldguide
 from fieldguide import locations
-from fieldguide.answering.abstain import Gate
 from fieldguide.assembly import Fieldguide
 from fieldguide.errors import EvaluationError
 from fieldguide.evaluation.markdown import as_markdown, write_report
@@ -91,7 +90,7 @@ def _made_with(made: Fieldguide, questions: Path, split: str | None, *, with_mod
             "answer_tokens": settings.answer_tokens,
             "context_length": settings.context_length,
             "prompt_version": PROMPT_VERSION,
-            "gate": str(Gate()),
+            "gate": made.gate.name,
             "passage_cache": "passages read apart" if settings.passage_cache_gb else "none",
         }
     return about

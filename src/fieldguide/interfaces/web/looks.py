@@ -31,7 +31,7 @@ CSS = """
 #sources blockquote { border-left: 3px solid var(--color-accent); margin: 0.45rem 0 !important; padding: 0 0 0 0.6rem; }
 .fg-card .fg-passage { white-space: pre-wrap; font-size: 0.88rem; margin-top: 0.4rem; }
 .fg-card mark { background: color-mix(in srgb, var(--color-accent) 30%, transparent); color: inherit; }
-.fg-empty { color: var(--fg-quiet); }
+.fg-empty, .fg-note { color: var(--fg-quiet); }
 .fg-status { font-size: 0.88rem; margin: 0; color: var(--fg-quiet); }
 #conversation .message { overflow-wrap: anywhere; max-width: 42rem; }
 """

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from fieldguide.events import Event, Failed, Finished, Gated, Loading, Queued, Reading, Retrieved, Rewritten, Token
+from fieldguide.events import Event, Failed, Finished, Gated, Loading, Queued, Reading, Reread, Retrieved, Rewritten, Token
 from fieldguide.types import Answer, Citation, Hit, Quote
 
 
@@ -15,16 +15,16 @@ def status_line(event: Event) -> str | None:
             return f"{event.what}{share}"
         case Queued():
             return f"{_ordinal(event.position)} in the queue"
-        case Rewritten(changed=True):
-            return f"Searching for: {event.question}"
         case Rewritten():
-            return "Searching"
+            return f"Searching for: {event.question}" if event.changed else "Searching"
         case Retrieved():
             return f"Found {len(event.result.hits)} passages"
         case Reading():
             return f"Reading {event.tokens} tokens, {event.done} done, {event.from_cache} known already"
         case Gated(answerable=True) | Token():
             return "Answering"
+        case Reread():
+            return "Unsure: reading the nearest sentences again"
         case Finished():
             return _summary(event.answer)
         case Failed():
@@ -54,7 +54,7 @@ def sources_panel(answer: Answer) -> str:
     cited = {(citation.document, citation.section) for citation in answer.citations}
     others = [hit for hit in answer.retrieved if (hit.chunk.document, hit.chunk.section) not in cited][:6]
     heading = "Closest passages" if answer.abstained else "Also retrieved"
-    parts = []
+    parts = [f"<p class='fg-note'>{escape(answer.note)}</p>"] if answer.note else []
     if answer.citations:
         parts.append("<h3>Cited</h3>" + "".join(map(_citation_card, answer.citations)))
     parts.append(f"<h3>{heading}</h3>" + "".join(map(_hit_card, others)))
@@ -68,10 +68,12 @@ def quotes_panel(quotes: Sequence[Quote]) -> str:
     cards = [
         f"<article class='fg-card'><p class='fg-where'>{_place(q.chunk.document, q.chunk.section)}</p>"
         f"<blockquote>{escape(q.text)}</blockquote></article>"
-        for q in quotes
+        for q in quotes[:_QUOTES_SHOWN]
     ]
     return "<h3>This looks like the answer</h3>" + "".join(cards)
 
+
+_QUOTES_SHOWN = 3
 
 NO_SOURCES = "<p class='fg-empty'>Sources appear here: the sentences that an answer rests on, and where they stand.</p>"
 

@@ -1,0 +1,138 @@
+"""What a gate would see of many questions: read with the gate held open, and kept."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fieldguide.answering.abstain import DraftSignals, Judgement, Signals
+from fieldguide.answering.assistant import Assistant
+from fieldguide.answering.rewrite import standalone
+from fieldguide.answering.support import SupportChecker
+from fieldguide.assembly import Fieldguide
+from fieldguide.evaluation.metrics import holds, is_right
+from fieldguide.evaluation.questions import Question
+from fieldguide.events import Finished, Gated, Retrieved
+from fieldguide.types import Chunk
+
+Numbers = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What was read off: one row a question and set of passages."""
+
+    groups: NDArray[np.str_]  # the question; its paraphrases belong to it
+    sets: NDArray[np.str_]
+    due: NDArray[np.bool_]  # whether a refusal is due
+    as_found: NDArray[np.bool_]  # whether the passages are those that the search brings; only then is a draft written
+    leaning: Numbers
+    score: Numbers
+    values: Numbers  # (rows, layers, width)
+    surety: Numbers  # the draft's mean log-probability
+    draft_values: Numbers
+    questions: NDArray[np.str_]
+    drafts: NDArray[np.str_]  # '' where none was written, or where the model itself said that nothing was found
+    passages: NDArray[np.str_]  # ids of those that were read, with blanks between
+    right: NDArray[np.bool_]  # the draft
+
+    def only(self, rows: NDArray[Any]) -> "Readings":
+        """Some of the rows."""
+        return Readings(*(getattr(self, name)[rows] for name in self.__slots__))
+
+
+class Recorder:
+    """A gate that is always open and remembers what it was shown."""
+
+    name = "open"
+
+    def __init__(self) -> None:
+        self.draft: DraftSignals | None = None
+        self.signals: Signals | None = None
+
+    def judge(self, signals: Signals) -> Judgement:
+        """Note the signals."""
+        self.signals, self.draft = signals, None
+        return Judgement(answerable=True, numbers={})
+
+    def judge_draft(self, signals: DraftSignals) -> Judgement:
+        """Note the signals."""
+        self.draft = signals
+        return Judgement(answerable=True, numbers={})
+
+
+def read(made: Fieldguide, questions: Sequence[Question], name: str, path: Path) -> None:
+    """Read every question, and keep what the gate would have seen."""
+    assert made._model
+    assert made._embedder
+    recorder = Recorder()
+    support = SupportChecker(made._embedder.result())
+    assistant = Assistant(made._searcher, made._model.result(), support, recorder)
+    rows: list[tuple[Any, ...]] = []
+    for number, question in enumerate(questions, 1):
+        for given in contexts(made, question):
+            options = replace(made.default_options(), temperature=0.0, given=given)
+            text, chunk_ids = "", list[str]()
+            for event in (stream := assistant.answer(question.question, question.history, options)):
+                if given and isinstance(event, Gated):
+                    stream.close()
+                if isinstance(event, Retrieved):
+                    chunk_ids = [hit.chunk.id for hit in event.result.hits[: options.passages]]
+                if isinstance(event, Finished):
+                    text = event.answer.text
+            before, draft = recorder.signals, recorder.draft
+            assert before
+            assert before.values is not None
+            rows.append(
+                (
+                    question.id.split("~")[0],
+                    name,
+                    question.abstain or bool(given),
+                    not given,
+                    before.refusal_log_probability,
+                    before.best_score,
+                    before.values,
+                    draft.log_probability if draft else 0.0,
+                    before.values if draft is None or draft.values is None else draft.values,
+                    question.question,
+                    text if draft else "",
+                    " ".join(chunk_ids),
+                    is_right(question, text, abstained=False),
+                )
+            )
+        sys.stderr.write(f"\r{name}: {number} of {len(questions)} ")
+    columns = zip(*rows, strict=True)
+    np.savez_compressed(path, **dict(zip(Readings.__slots__, map(np.array, columns), strict=True)))
+
+
+def contexts(made: Fieldguide, question: Question) -> Iterator[tuple[Chunk, ...] | None]:
+    """None for the passages as they are found; then, for an answerable question, the best of those without its facts."""
+    yield None
+    wanted = made.settings.passages
+    hits = made.search(standalone(question.question, question.history).search_text, 6 * wanted).hits
+    without = [hit.chunk for hit in hits if not any(holds(hit.chunk.passage, [group]) for group in question.must)]
+    if not question.abstain and len(without) >= wanted:
+        yield tuple(without[:wanted])
+
+
+def load(paths: Sequence[Path]) -> Readings:
+    """All that was read."""
+    found = [np.load(path, allow_pickle=False) for path in paths]
+    return Readings(*(np.concatenate([part[name] for part in found]) for name in Readings.__slots__))
+
+
+def unsupported(made: Fieldguide, readings: Readings) -> Numbers:
+    """The share of each draft's sentences that its passages do not support; 1 where there is no draft."""
+    assert made._embedder
+    support = SupportChecker(made._embedder.result())
+    chunks = {chunk.id: chunk for chunk in made.chunks()}
+    shares = np.ones(len(readings.due), np.float32)
+    for row in np.flatnonzero(readings.drafts != ""):
+        passages = [chunks[i] for i in str(readings.passages[row]).split() if i in chunks]
+        sentences, _ = support.check(str(readings.drafts[row]), passages, str(readings.questions[row]))
+        shares[row] = np.mean([sentence.verdict == "unsupported" for sentence in sentences])
+    return shares

@@ -1,0 +1,54 @@
+"""A draft of an answer: what the model writes, token by token, and how sure it was of it."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from fieldguide.events import Token
+from fieldguide.generation.model import Cancellation, ChatModel, WritingOptions
+from fieldguide.types import FloatMatrix
+
+DOUBTFUL_BELOW = -0.2  # mean log-probability; docs/abstaining.md says what a second reading gains from there on
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What was written: its text with all blanks made single, its tokens, and what the model held at its end."""
+
+    text: str
+    tokens: tuple[Token, ...]
+    values: FloatMatrix | None
+
+    @property
+    def log_probability(self) -> float:
+        """The mean over the tokens (natural logarithm): how sure the model was of its words."""
+        return sum(token.log_probability for token in self.tokens) / len(self.tokens) if self.tokens else 0.0
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the model was so unsure that a second reading is worth its time."""
+        return self.log_probability < DOUBTFUL_BELOW
+
+    def is_surer_than(self, other: "Draft") -> bool:
+        """Whether to prefer this text; the same text is no better."""
+        return bool(self.text) and self.text != other.text and self.log_probability > other.log_probability
+
+
+def write_draft(model: ChatModel, options: WritingOptions, cancellation: Cancellation) -> Generator[Token, None, Draft]:
+    """Let the model write behind what it has read; yields each token. Raises Cancelled."""
+    tokens = []
+    for written in model.write(options, cancellation):
+        token = Token(written.text, written.log_probability, written.alternatives)
+        tokens.append(token)
+        yield token
+    return Draft(" ".join("".join(token.text for token in tokens).split()), tuple(tokens), model.values())
+
+
+def unseen_draft(model: ChatModel, options: WritingOptions, cancellation: Cancellation) -> Draft:
+    """The same, but all at once."""
+    stream = write_draft(model, options, cancellation)
+    while True:
+        try:
+            next(stream)
+        except StopIteration as end:
+            draft: Draft = end.value
+            return draft
