@@ -133,6 +133,24 @@ def test_a_sure_draft_is_not_read_again(assistant_with):
     assert "Reread" not in kinds(assistant_with(ScriptedModel([GOOD])).answer(QUESTION))
 
 
+def test_the_second_reading_can_be_switched_off(assistant_with):
+    doubtful = ScriptedModel(["Perhaps the queen lays up to 2,000 eggs a day.", GOOD])
+    events = list(assistant_with(doubtful).answer(QUESTION, (), AnswerOptions(second_reading=False)))
+    assert "Reread" not in kinds(events)
+    assert events[-1].answer.text.startswith("Perhaps")
+
+
+def test_passages_that_disagree_are_said_to_and_both_cited(without_search):
+    given = (
+        Chunk("a", "plate.md", "Plate", ("Sarn",), "The light of Sarn is 41 metres tall.", 0, 0),
+        Chunk("b", "visitors.md", "Visitors", ("Sarn",), "The light of Sarn is 44 metres tall.", 0, 0),
+    )
+    model = ScriptedModel(["The light of Sarn is 41 metres tall."])
+    answer = list(without_search(model).answer("How tall is the light of Sarn?", (), AnswerOptions(given=given)))[-1].answer
+    assert answer.text.endswith("The passages disagree: another one says “The light of Sarn is 44 metres tall.”")
+    assert [(c.marker, c.document) for c in answer.citations] == [(1, "plate.md"), (2, "visitors.md")]
+
+
 def test_a_model_that_writes_the_refusal_itself_is_taken_at_its_word(assistant_with):
     answer = list(assistant_with(ScriptedModel(["It is NOT FOUND in the passages about the queen."])).answer(QUESTION))[
         -1
