@@ -106,11 +106,11 @@ def study(readings: Readings, shares: Numbers) -> dict[str, Any]:
     """All figures of the report, and the gate fitted to everything that was read."""
     seen = crossed(readings, readings.values)
     found = readings.only(readings.as_found)  # the weighing sees what the gate will see
-    answerable = ~found.due
+    answerable, shares = ~found.due, shares[readings.as_found]
     numbers = {"probe": seen[readings.as_found], "refusal_log_probability": found.leaning, "best_score": found.score}
     before_weights, before_bias, before = weigh(numbers, answerable)
     drafted = crossed(found, found.draft_values)
-    numbers = {"probe": drafted, "evidence": before, "log_probability": found.surety, "unsupported": shares[readings.as_found]}
+    numbers = {"probe": drafted, "evidence": before, "log_probability": found.surety, "unsupported": shares}
     draft_weights, draft_bias, over_draft = weigh(numbers, answerable)
 
     first = float(np.quantile(before[answerable], REFUSED_AT_ONCE))
@@ -123,7 +123,7 @@ def study(readings: Readings, shares: Numbers) -> dict[str, Any]:
             "these three, weighed": area(found, before),
             "probe over the draft": area(found, drafted),
             "how sure the model was of its words": area(found, found.surety),
-            "sentences without support": area(found, -shares[readings.as_found]),
+            "sentences without support": area(found, -shares),
             "all together": area(found, over_draft),
         },
         "trade": trades,

@@ -166,14 +166,7 @@ def as_markdown(found: Mapping[str, Any]) -> str:
                 f"{figures['area_under_curve']:.2f}",
             ]
         )
-    head = [
-        "variant",
-        "first word (s)",
-        "read right",
-        "better : worse",
-        "points against cold (95 %)",
-        "gate's area",
-    ]
+    head = ["variant", "first word (s)", "read right", "better : worse", "points against cold (95 %)", "gate's area"]
     return f"# Passage cache: what reading apart costs\n\n{found['about']}\n\n{table(head, rows)}"
 
 

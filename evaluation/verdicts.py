@@ -17,7 +17,7 @@ from typing import Any
 from fieldguide.answering.support import SupportChecker
 from fieldguide.assembly import Fieldguide
 from fieldguide.evaluation.markdown import table, write_with_figures
-from fieldguide.evaluation.metrics import interval
+from fieldguide.evaluation.report import share
 from fieldguide.settings import resolve_settings
 
 LABELS = ("supported", "partly", "unsupported")
@@ -39,22 +39,16 @@ def judge(made: Fieldguide, rows: list[dict[str, Any]]) -> list[tuple[dict[str, 
 def figures(judged: list[tuple[dict[str, Any], str]], rows: int) -> dict[str, Any]:
     """The table of labels and verdicts, and what follows from it."""
     counts = Counter((row["label"], verdict) for row, verdict in judged)
-
-    def share(hits: int, of: int) -> dict[str, Any]:
-        return {"share": hits / of if of else None, "count": hits, "of": of, "interval": interval(hits, of)}
-
-    by_verdict = {verdict: sum(counts[label, verdict] for label in LABELS) for verdict in VERDICTS}
-    by_label = {label: sum(counts[label, verdict] for verdict in VERDICTS) for label in LABELS}
     return {
         "sentences": len(judged),
         "left_out": rows - len(judged),
         "counts": {label: {verdict: counts[label, verdict] for verdict in VERDICTS} for label in LABELS},
         "shares": {
-            "called supported, and is": share(counts["supported", "supported"], by_verdict["supported"]),
-            "is supported, and called so": share(counts["supported", "supported"], by_label["supported"]),
-            "called unsupported, and is": share(counts["unsupported", "unsupported"], by_verdict["unsupported"]),
+            "called supported, and is": share([row["label"] == "supported" for row, v in judged if v == "supported"]),
+            "is supported, and called so": share([v == "supported" for row, v in judged if row["label"] == "supported"]),
+            "called unsupported, and is": share([row["label"] == "unsupported" for row, v in judged if v == "unsupported"]),
             "is unsupported, and not called supported": share(
-                by_label["unsupported"] - counts["unsupported", "supported"], by_label["unsupported"]
+                [v != "supported" for row, v in judged if row["label"] == "unsupported"]
             ),
         },
         "called_supported_but_not": [

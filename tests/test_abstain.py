@@ -41,7 +41,7 @@ def test_below_its_limit_the_fitted_gate_refuses():
 
 
 def test_over_the_draft_what_was_known_before_is_weighed_with_how_sure_and_how_supported_it_is():
-    before = Signals(0.0, 0.0, ZERO)
+    before = gate(before=1.0).judge(Signals(0.0, 0.0, ZERO))
     found = gate(before=1.0).judge_draft(DraftSignals(before, -0.25, 0.5, ZERO))
     assert found.numbers["draft_evidence"] == pytest.approx(1.0 - 0.5 - 1.5)
     assert not found.answerable
@@ -53,8 +53,9 @@ def test_without_the_inner_state_it_was_fitted_to_the_thresholds_decide(values):
     signals = Signals(-2.0, 0.5, values)
     assert "evidence" not in gate().judge(signals).numbers
     assert gate(before=-99.0).judge(signals).answerable
-    assert gate(over_draft=-99.0).judge_draft(DraftSignals(signals, -0.1, 0.5, values)).answerable
-    assert not gate(over_draft=99.0).judge_draft(DraftSignals(signals, -0.1, 1.0, values)).answerable
+    before = gate().judge(signals)
+    assert gate(over_draft=-99.0).judge_draft(DraftSignals(before, -0.1, 0.5, values)).answerable
+    assert not gate(over_draft=99.0).judge_draft(DraftSignals(before, -0.1, 1.0, values)).answerable
 
 
 def test_weights_that_no_gate_was_fitted_to_get_the_thresholds():

@@ -26,24 +26,24 @@ class Signals:
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """The decision, and the numbers it was taken on, for the trace."""
+
+    answerable: bool
+    numbers: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class DraftSignals:
     """What a gate reads when the answer is written, but not yet given."""
 
-    before: Signals
+    before: Judgement
     # mean natural logarithm of the written tokens' probabilities: how sure the model was of its words
     log_probability: float
     # the share of the draft's sentences that no passage supports
     unsupported: float
     # (layers, width): what attention keeps of the draft's last token
     values: FloatMatrix | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """The decision, and the numbers it was taken on, for the trace."""
-
-    answerable: bool
-    numbers: dict[str, float]
 
 
 class Gate(Protocol):
@@ -96,9 +96,9 @@ class Probe:
     bias: float
     refuse_below: float  # log-odds
 
-    def fits(self, values: FloatMatrix | None) -> bool:
+    def fits(self, values: FloatMatrix) -> bool:
         """Whether there are values of these layers."""
-        return values is not None and len(values) > max(self.layers) and values.shape[1] == self.weights.shape[1]
+        return len(values) > max(self.layers) and values.shape[1] == self.weights.shape[1]
 
     def evidence(self, values: FloatMatrix, numbers: dict[str, float]) -> float:
         """For an answer, as log-odds."""
@@ -125,10 +125,9 @@ class FittedGate:
 
     def judge_draft(self, signals: DraftSignals) -> Judgement:
         """The draft's own signals are weighed together with those before it."""
-        before = self.judge(signals.before).numbers
-        if signals.values is None or "evidence" not in before:
+        if signals.values is None or "evidence" not in signals.before.numbers:
             return self.otherwise.judge_draft(signals)
-        numbers = {**before, **_draft_numbers(signals)}
+        numbers = {**signals.before.numbers, **_draft_numbers(signals)}
         evidence = self.over_draft.evidence(signals.values, numbers)
         return Judgement(evidence >= self.over_draft.refuse_below, {**numbers, "draft_evidence": evidence})
 

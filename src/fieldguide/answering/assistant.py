@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from fieldguide.answering.abstain import REFUSAL, DraftSignals, Gate, Signals
 from fieldguide.answering.completeness import note_on_completeness
-from fieldguide.answering.drafting import Draft, unseen_draft, write_draft
+from fieldguide.answering.drafting import Draft, outcome, write_draft
 from fieldguide.answering.rewrite import Standalone, standalone
 from fieldguide.answering.support import SupportChecker
 from fieldguide.answering.waiting_line import POLL_SECONDS, Ticket, WaitingLine
@@ -156,8 +156,8 @@ class Assistant:
         tokens = yield from self._read(packed.messages, cancellation)
 
         best_score = result.hits[0].score if result.hits else 0.0
-        signals = Signals(self._model.log_probability(prompts.REFUSAL_WORDS), best_score, self._model.values())
-        judgement = self._gate.judge(signals)
+        leaning = self._model.log_probability(prompts.REFUSAL_WORDS)
+        judgement = self._gate.judge(Signals(leaning, best_score, self._model.values()))
         yield Gated(judgement.answerable, judgement.numbers)
         if not judgement.answerable:
             yield Finished(_refusal(question, result, clock, tokens))
@@ -172,7 +172,7 @@ class Assistant:
             reason = "The model itself found no answer in the passages."
         else:
             unsupported = sum(sentence.verdict == "unsupported" for sentence in sentences) / max(1, len(sentences))
-            judgement = self._gate.judge_draft(DraftSignals(signals, draft.log_probability, unsupported, draft.values))
+            judgement = self._gate.judge_draft(DraftSignals(judgement, draft.log_probability, unsupported, draft.values))
             yield Gated(judgement.answerable, judgement.numbers)
             reason = "" if judgement.answerable else "The passages do not bear the draft out."
         if reason:
@@ -208,9 +208,8 @@ class Assistant:
             beside = [quote.text for quote in nearest]
             messages = prompts.build_messages(question, passages, rewritten.earlier_question, beside)
             if self._count(messages) < self._model.context_length - options.answer_tokens:
-                for progress in self._model.read(self._model.render(messages), cancellation):
-                    reread = TokenCounts(progress.tokens, progress.from_cache, 0)
-                second = unseen_draft(self._model, _writing(options, prompts.REFUSAL_WORDS), cancellation)
+                reread = outcome(self._read(messages, cancellation))
+                second = outcome(write_draft(self._model, _writing(options, prompts.REFUSAL_WORDS), cancellation))
                 if second.is_surer_than(draft):
                     yield Withdrawn("A second reading, with the nearest sentences beside the question, is surer.")
                     yield from second.tokens

@@ -2,12 +2,15 @@
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from fieldguide.events import Token
 from fieldguide.generation.model import Cancellation, ChatModel, WritingOptions
 from fieldguide.types import FloatMatrix
 
 DOUBTFUL_BELOW = -0.2  # mean log-probability; docs/abstaining.md says what a second reading gains from there on
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +46,11 @@ def write_draft(model: ChatModel, options: WritingOptions, cancellation: Cancell
     return Draft(" ".join("".join(token.text for token in tokens).split()), tuple(tokens), model.values())
 
 
-def unseen_draft(model: ChatModel, options: WritingOptions, cancellation: Cancellation) -> Draft:
-    """The same, but all at once."""
-    stream = write_draft(model, options, cancellation)
+def outcome(steps: Generator[Any, None, Result]) -> Result:
+    """What a generator returns in the end, its steps unseen."""
     while True:
         try:
-            next(stream)
+            next(steps)
         except StopIteration as end:
-            draft: Draft = end.value
-            return draft
+            result: Result = end.value
+            return result

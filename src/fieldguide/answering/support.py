@@ -6,6 +6,7 @@ occurs in them or in their headings. The model never writes a citation, so none 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -19,6 +20,7 @@ WEAK_FROM = 0.40
 DISAGREES_FROM = 0.60  # likeness from which a sentence with other numbers is taken to speak of the same thing
 _NEAREST_COMPARED = 12  # source sentences compared by meaning for each sentence: embedding all would cost seconds
 _QUOTES_PER_SENTENCE = 3
+_PASSAGES_REMEMBERED = 100  # cut into sentences: an answer is held against its passages twice
 _REMEMBERED = 2000  # sentence vectors kept for the next questions
 
 
@@ -124,20 +126,22 @@ class SupportChecker:
 
 
 def _sources(chunks: Iterable[Chunk]) -> list[_Source]:
-    sources = []
-    for chunk in chunks:
-        context = f"{chunk.title} {chunk.section}"
-        for span in split_sentences(chunk.text):
-            sources.append(
-                _Source(
-                    span.text,
-                    chunk,
-                    len(chunk.passage) - len(chunk.text) + span.start,
-                    frozenset(content_words(f"{context} {span.text}")),
-                    frozenset(_facts(span.text) | names(context) | numbers(context) | _lowered(span.text)),
-                )
-            )
-    return sources
+    return [source for chunk in chunks for source in _sentences_of(chunk)]
+
+
+@lru_cache(_PASSAGES_REMEMBERED)
+def _sentences_of(chunk: Chunk) -> tuple[_Source, ...]:
+    context = f"{chunk.title} {chunk.section}"
+    return tuple(
+        _Source(
+            span.text,
+            chunk,
+            len(chunk.passage) - len(chunk.text) + span.start,
+            frozenset(content_words(f"{context} {span.text}")),
+            frozenset(_facts(span.text) | names(context) | numbers(context) | _lowered(span.text)),
+        )
+        for span in split_sentences(chunk.text)
+    )
 
 
 def _facts(text: str) -> set[str]:

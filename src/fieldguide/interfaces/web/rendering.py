@@ -73,10 +73,9 @@ def quotes_panel(quotes: Sequence[Quote]) -> str:
     return "<h3>This looks like the answer</h3>" + "".join(cards)
 
 
-_QUOTES_SHOWN = 3
-
 NO_SOURCES = "<p class='fg-empty'>Sources appear here: the sentences that an answer rests on, and where they stand.</p>"
 
+_QUOTES_SHOWN = 3
 _VERDICTS = {"weak": "only partly supported by the guides", "unsupported": "not supported by the guides"}
 
 
