@@ -7,7 +7,6 @@ import pytest
 
 from fieldguide.errors import Cancelled, GenerationError, WeightsError
 from fieldguide.generation.llama import LlamaModel
-from fieldguide.generation.llama_context import values_of_one_token
 from fieldguide.generation.model import Cancellation, Message, PromptPart, WritingOptions
 from fieldguide.generation.prompt import REFUSAL_WORDS, build_messages
 
@@ -153,8 +152,3 @@ def test_the_attention_values_of_the_last_token_depend_on_the_question_and_on_no
     assert (found[0] == found[2]).all()
     assert abs(found[0] - found[1]).max() > 0.1
     assert read(model, prompt_for(model, "Who lives here?"))[-1].done > 0  # the memory is as it was
-
-
-@pytest.mark.parametrize("state", [b"", b"\0" * 36, b"\1\0\0\0" * 200])
-def test_a_state_of_another_layout_has_no_values(state):
-    assert values_of_one_token(state) is None

@@ -4,7 +4,6 @@ Sequences share one pool of cells, so a stretch that was read in one sequence ca
 """
 
 import ctypes
-import struct
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -14,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldguide.errors import Cancelled, GenerationError
+from fieldguide.generation import sequence_state
 from fieldguide.generation.model import Cancellation
 from fieldguide.types import FloatMatrix
 
 READ_AT_ONCE = 128  # a step of progress every second or two; smaller steps read more slowly
 CELLS = "f16, values transposed"  # how keys and values lie in memory: states of another making cannot be restored
-_BEFORE_LAYERS = 28  # bytes: magic, streams, cells, and the one cell's position and sequence
+_TRIED, _FAR = 4, 1000  # tokens that are moved to see whether we move them rightly, and how far
 _ABORTED = 2  # llama_decode's answer when the abort callback ended it
 
 
@@ -47,6 +47,8 @@ class LlamaContext:
             )
         self._memory = llama_cpp.llama_get_memory(self._context)
         self.can_move = bool(llama_cpp.llama_memory_can_shift(self._memory))
+        rotation = _rotation(model)
+        self._rotation = rotation if rotation and self.can_move and self._moves_alike(rotation) else None
 
     def decode(self, tokens: Sequence[int], position: int, sequence: int, cancellation: Cancellation) -> None:
         """Run the model over at most READ_AT_ONCE tokens; the last one's logits are kept.
@@ -77,11 +79,6 @@ class LlamaContext:
         """Drop positions from `start` to before `end` (-1: to the last) of a sequence."""
         llama_cpp.llama_memory_seq_rm(self._memory, sequence, start, end)
 
-    def move(self, sequence: int, distance: int) -> None:
-        """Shift all positions of a sequence; keys are rotated when the model runs next."""
-        if distance:
-            llama_cpp.llama_memory_seq_add(self._memory, sequence, -1, -1, distance)
-
     def share(self, source: int, target: int, start: int = -1, end: int = -1) -> None:
         """Let `target` hold the cells of `source` too (between two positions; -1: all)."""
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, start, end)
@@ -93,13 +90,20 @@ class LlamaContext:
         written = llama_cpp.llama_state_seq_get_data(self._context, buffer, size, sequence)
         return bytes(memoryview(buffer)[:written])
 
-    def restore(self, sequence: int, state: bytes) -> bool:
-        """Make a sequence hold exactly this state; False when llama.cpp refuses it (the sequence is empty then)."""
-        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
-        if llama_cpp.llama_state_seq_set_data(self._context, buffer, len(state), sequence):
-            return True
-        self.forget(sequence, -1)
-        return False
+    def restore(self, sequence: int, state: bytes, distance: int = 0) -> bool:
+        """Make a sequence hold exactly this state, `distance` positions further on.
+
+        False when llama.cpp refuses it (the sequence is empty then).
+        """
+        data = bytearray(state)
+        moved = self._rotation is not None and sequence_state.move(data, distance, self._rotation)
+        buffer = (ctypes.c_uint8 * len(data)).from_buffer(data)
+        if not llama_cpp.llama_state_seq_set_data(self._context, buffer, len(data), sequence):
+            self.forget(sequence, -1)
+            return False
+        if distance and not moved:  # llama.cpp rotates the keys when the model runs next: of all cells, whichever moved
+            llama_cpp.llama_memory_seq_add(self._memory, sequence, -1, -1, distance)
+        return True
 
     def values(self, sequence: int, position: int, scratch: int) -> FloatMatrix | None:
         """What each layer's attention would pass on of the token at a position: (layers, width).
@@ -109,7 +113,19 @@ class LlamaContext:
         self.share(sequence, scratch, position, position + 1)
         state = self.state(scratch)
         self.forget(scratch, -1)
-        return values_of_one_token(state)
+        return sequence_state.values_of_one_token(state)
+
+    def _moves_alike(self, rotation: sequence_state.Rotation) -> bool:
+        """Whether keys that we rotate come out as those that llama.cpp rotates; tried on a few tokens."""
+        token = list(range(_TRIED))
+        self.decode(token, 0, 0, Cancellation())
+        ours = bytearray(self.state(0))
+        llama_cpp.llama_memory_seq_add(self._memory, 0, -1, -1, _FAR)
+        self.decode(token[:1], _FAR + _TRIED, 0, Cancellation())
+        self.forget(0, _FAR + _TRIED)
+        theirs = self.state(0)
+        self.forget(0, -1)
+        return sequence_state.move(ours, _FAR, rotation) and sequence_state.are_alike(ours, theirs)
 
     def close(self) -> None:
         """Release the memory."""
@@ -118,29 +134,21 @@ class LlamaContext:
         self._context = None
 
 
-def values_of_one_token(state: bytes) -> FloatMatrix | None:
-    """The values in the state of a sequence with a single cell, (layers, width); None when it is laid out otherwise.
+def _rotation(model: Any) -> sequence_state.Rotation | None:  # noqa: ANN401 - a pointer of the binding
+    """How the model turns keys by their position; None where it does so in a way that is not known here."""
+    kind = llama_cpp.llama_model_rope_type(model)
+    if kind not in (llama_cpp.LLAMA_ROPE_TYPE_NORM, llama_cpp.LLAMA_ROPE_TYPE_NEOX):
+        return None
+    head_width = llama_cpp.llama_model_n_embd(model) // llama_cpp.llama_model_n_head(model)
+    architecture = _metadata(model, "general.architecture")
+    base = float(_metadata(model, f"{architecture}.rope.freq_base") or 10_000)
+    return sequence_state.Rotation(head_width, base, halves=kind == llama_cpp.LLAMA_ROPE_TYPE_NEOX)
 
-    The layout is that of `llama_kv_cache::state_write_data`: per layer the type, the size of a row and the key; then per
-    layer the type, the size of an element, their number and the (transposed) value, both in 16 bits.
-    """
-    try:
-        transposed, layers = struct.unpack_from("<II", state, _BEFORE_LAYERS)
-        offset = _BEFORE_LAYERS + 8
-        for _ in range(layers):
-            offset += 12 + struct.unpack_from("<iQ", state, offset)[1]
-        values = []
-        for _ in range(layers):
-            kind, size, width = struct.unpack_from("<iII", state, offset)
-            if (transposed, kind, size) != (1, llama_cpp.GGML_TYPE_F16, 2):
-                return None
-            values.append(np.frombuffer(state, np.float16, width, offset + 12))
-            offset += 12 + 2 * width
-    except (struct.error, ValueError):
-        return None
-    if offset != len(state) or len({len(value) for value in values}) != 1:
-        return None
-    return np.stack(values).astype(np.float32)
+
+def _metadata(model: Any, key: str) -> str:  # noqa: ANN401 - a pointer of the binding
+    value = ctypes.create_string_buffer(256)
+    length = llama_cpp.llama_model_meta_val_str(model, key.encode(), value, len(value))
+    return value.value.decode() if length > 0 else ""
 
 
 def _stop_if_cancelled() -> Any:  # noqa: ANN401 - a ctypes function pointer

@@ -163,13 +163,12 @@ class PromptReader:
     def _place(self, passage: Tokens, state: bytes, origin: int, reread: int, cancellation: Cancellation) -> None:
         """Put a passage behind what is held; its first `reread` tokens are read in their new place, seeing what is before."""
         position, reread = len(self.held), min(reread, len(passage))
-        if not self._context.restore(_SCRATCH, state):
+        if not self._context.restore(_SCRATCH, state, position - origin):
             reread = len(passage)  # llama.cpp refuses what it wrote itself: never seen, and never an error
         if reread:
             for part in self._decode(passage[:reread], position, _ANSWER, cancellation):
                 self.held += part
-            self._context.forget(_SCRATCH, origin, origin + reread)
-        self._context.move(_SCRATCH, position - origin)
+            self._context.forget(_SCRATCH, position, position + reread)
         self._context.share(_SCRATCH, _ANSWER)
         self._context.forget(_SCRATCH, -1)
         self.held += passage[reread:]
