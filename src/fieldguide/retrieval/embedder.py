@@ -74,7 +74,7 @@ class SentenceTransformerEmbedder:
             ) from error
         self._folder = folder
         tokenizer: Any = self._model.tokenizer
-        self._special_ids = np.array(tokenizer.all_special_ids)
+        self._special_ids = frozenset(tokenizer.all_special_ids)
         # A copy: the model's own is set to cut at each use, and counting must not be cut.
         self._tokenizer = type(tokenizer.backend_tokenizer).from_str(tokenizer.backend_tokenizer.to_str())
         self._tokenizer.no_truncation()
@@ -136,7 +136,7 @@ class SentenceTransformerEmbedder:
     def _embedding(self, feature: dict[str, Any]) -> Embedding:
         ids = feature["input_ids"].numpy()
         # Start, end and padding tokens carry no word of the text.
-        words = feature["attention_mask"].numpy().astype(bool) & ~np.isin(ids, self._special_ids)
+        words = feature["attention_mask"].numpy().astype(bool) & ~np.isin(ids, list(self._special_ids))
         tokens = feature["token_embeddings"].numpy()[words]
         return Embedding(_unit(feature["sentence_embedding"].numpy()), _unit(tokens))
 

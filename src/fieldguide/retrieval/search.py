@@ -89,13 +89,13 @@ class Searcher:
         """The sentences of the best hits that fit the question best, by the tokens that stand in them."""
         quotes = []
         for hit in hits[:_QUOTED_HITS]:
-            chunk, tokens = hit.chunk, vectors[hit.chunk.id]
-            spans = self.embedder.token_spans(chunk.embedded_text)[: len(tokens)]
+            chunk, matches = hit.chunk, asked.tokens @ vectors[hit.chunk.id].T
+            spans = self.embedder.token_spans(chunk.embedded_text)[: matches.shape[1]]
             embedded_from, passage_from = (len(text) - len(chunk.text) for text in (chunk.embedded_text, chunk.passage))
             for sentence in split_sentences(chunk.text):
                 start, end = embedded_from + sentence.start, embedded_from + sentence.end
                 inside = [n for n, (a, b) in enumerate(spans) if a >= start and b <= end]
-                score = round(asked.likeness(tokens[inside]), 4)
+                score = round(weighted_best(matches[:, inside], asked.rarity), 4)
                 quotes.append(Quote(sentence.text, chunk, passage_from + sentence.start, passage_from + sentence.end, score))
         fitting = [quote for quote in quotes if quote.score >= _QUOTED_FROM_SCORE]
         return tuple(sorted(fitting, key=lambda quote: -quote.score)[:_QUOTES])
@@ -133,9 +133,12 @@ def late_interaction(question: FloatMatrix, passage: FloatMatrix, weights: Float
 
     question (q, d) and passage (p, d) of unit length; weights (q,), above 0.
     """
-    if not len(question) or not len(passage):
-        return 0.0
-    return float(np.average((question @ passage.T).max(axis=1), weights=weights))
+    return weighted_best(question @ passage.T, weights)
+
+
+def weighted_best(matches: FloatMatrix, weights: FloatVector) -> float:
+    """The mean of the best match in each row of (q, p), by weights (q,); 0 where there is nothing to match."""
+    return float(matches.max(axis=1) @ weights / weights.sum()) if matches.size else 0.0
 
 
 def _rank(ranking: Sequence[str], wanted: str) -> int | None:
