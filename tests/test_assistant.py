@@ -102,9 +102,15 @@ def test_a_question_that_the_passages_do_not_touch_is_refused_without_a_word_fro
     assert len(answer.retrieved) >= 5
 
 
-def test_a_draft_without_support_is_withdrawn_and_refused(assistant_with):
-    events = list(assistant_with(ScriptedModel(["Pancakes cost 9 dollars."])).answer(QUESTION))
-    assert kinds(events)[-4:] == ["Checked", "Gated", "Withdrawn", "Finished"]
+def test_a_draft_without_support_gives_way_to_one_that_has_some(assistant_with):
+    events = list(assistant_with(ScriptedModel(["Pancakes cost 9 dollars.", GOOD])).answer(QUESTION))
+    assert kinds(events)[-6:-2] == ["Reread", "Withdrawn", "Token", "Checked"]
+    assert events[-1].answer.text == GOOD
+
+
+def test_drafts_without_support_are_withdrawn_and_refused(assistant_with):
+    events = list(assistant_with(ScriptedModel(["Pancakes cost 9 dollars.", "Waffles cost 8 dollars."])).answer(QUESTION))
+    assert kinds(events)[-5:] == ["Reread", "Checked", "Gated", "Withdrawn", "Finished"]
     assert one(events, Withdrawn).reason
     assert events[-1].answer.text == REFUSAL
     assert events[-1].answer.citations == ()
@@ -152,10 +158,8 @@ def test_passages_that_disagree_are_said_to_and_both_cited(without_search):
 
 
 def test_a_model_that_writes_the_refusal_itself_is_taken_at_its_word(assistant_with):
-    answer = list(assistant_with(ScriptedModel(["It is NOT FOUND in the passages about the queen."])).answer(QUESTION))[
-        -1
-    ].answer
-    assert answer.abstained
+    model = ScriptedModel(["It is NOT FOUND in the passages about the queen."] * 2)
+    assert list(assistant_with(model).answer(QUESTION))[-1].answer.abstained
 
 
 def test_a_follow_up_is_searched_with_its_subject_but_earlier_answers_stay_out_of_the_prompt(assistant_with):

@@ -164,17 +164,17 @@ class Assistant:
             return
         draft, tokens = yield from self._draft(question, rewritten, packed, result, options, cancellation, clock, tokens)
 
-        asked = f"{rewritten.earlier_question} {question}"
-        sentences, citations = self._support.check(draft.text, packed.included, asked)
+        sentences, citations = draft.sentences, draft.citations
         for sentence in sentences:
             yield Checked(sentence, tuple(c for c in citations if c.marker in sentence.markers))
+        reason = ""
         if prompts.REFUSAL_WORDS in draft.text:
             reason = "The model itself found no answer in the passages."
         else:
-            unsupported = sum(sentence.verdict == "unsupported" for sentence in sentences) / max(1, len(sentences))
-            judgement = self._gate.judge_draft(DraftSignals(judgement, draft.log_probability, unsupported, draft.values))
+            judgement = self._gate.judge_draft(DraftSignals(judgement, draft.log_probability, draft.unsupported, draft.values))
             yield Gated(judgement.answerable, judgement.numbers)
-            reason = "" if judgement.answerable else "The passages do not bear the draft out."
+            if not judgement.answerable or draft.unsupported == 1:
+                reason = "The passages do not bear the draft out."
         if reason:
             yield Withdrawn(reason)
             yield Finished(_refusal(question, result, clock, tokens))
@@ -199,8 +199,12 @@ class Assistant:
         tokens: TokenCounts,
     ) -> Generator[Event, None, tuple[Draft, TokenCounts]]:
         """The draft, and the second one in its place where that is surer."""
+
+        def checked(draft: Draft) -> Draft:
+            return draft.checked(*self._support.check(draft.text, packed.included, f"{rewritten.earlier_question} {question}"))
+
         # The gate has decided that there is an answer: the model may not open with a refusal.
-        draft = yield from self._stream(options, prompts.REFUSAL_WORDS, cancellation, clock)
+        draft = checked((yield from self._stream(options, prompts.REFUSAL_WORDS, cancellation, clock)))
         nearest = [quote for quote in result.quotes if quote.chunk in packed.included][:_REPEATED]
         if options.second_reading and draft.is_doubtful and nearest:
             yield Reread(tuple(nearest))
@@ -209,8 +213,8 @@ class Assistant:
             messages = prompts.build_messages(question, passages, rewritten.earlier_question, beside)
             if self._count(messages) < self._model.context_length - options.answer_tokens:
                 reread = outcome(self._read(messages, cancellation))
-                second = outcome(write_draft(self._model, _writing(options, prompts.REFUSAL_WORDS), cancellation))
-                if second.is_surer_than(draft):
+                second = checked(outcome(write_draft(self._model, _writing(options, prompts.REFUSAL_WORDS), cancellation)))
+                if second.is_better_than(draft):
                     yield Withdrawn("A second reading, with the nearest sentences beside the question, is surer.")
                     yield from second.tokens
                     draft, tokens = second, reread

@@ -1,12 +1,12 @@
 """A draft of an answer: what the model writes, token by token, and how sure it was of it."""
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from fieldguide.events import Token
 from fieldguide.generation.model import Cancellation, ChatModel, WritingOptions
-from fieldguide.types import FloatMatrix
+from fieldguide.types import Citation, FloatMatrix, Sentence
 
 DOUBTFUL_BELOW = -0.2  # mean log-probability; docs/abstaining.md says what a second reading gains from there on
 
@@ -15,11 +15,16 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What was written: its text with all blanks made single, its tokens, and what the model held at its end."""
+    """What was written: its text with all blanks made single, its tokens, and what the model held at its end.
+
+    `sentences` and `citations` are there when it was held against its passages.
+    """
 
     text: str
     tokens: tuple[Token, ...]
     values: FloatMatrix | None
+    sentences: tuple[Sentence, ...] = ()
+    citations: tuple[Citation, ...] = ()
 
     @property
     def log_probability(self) -> float:
@@ -28,12 +33,23 @@ class Draft:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether the model was so unsure that a second reading is worth its time."""
-        return self.log_probability < DOUBTFUL_BELOW
+        """Whether a second reading is worth its time: the model was unsure, or no passage says any of this."""
+        return self.log_probability < DOUBTFUL_BELOW or self.unsupported == 1
 
-    def is_surer_than(self, other: "Draft") -> bool:
-        """Whether to prefer this text; the same text is no better."""
-        return bool(self.text) and self.text != other.text and self.log_probability > other.log_probability
+    @property
+    def unsupported(self) -> float:
+        """The share of the sentences that no passage supports."""
+        return sum(sentence.verdict == "unsupported" for sentence in self.sentences) / max(1, len(self.sentences))
+
+    def checked(self, sentences: tuple[Sentence, ...], citations: tuple[Citation, ...]) -> "Draft":
+        """The draft with what was found when it was held against its passages."""
+        return replace(self, sentences=sentences, citations=citations)
+
+    def is_better_than(self, other: "Draft") -> bool:
+        """Whether to prefer this text: by being supported at all, then by how sure the model was; the same is no better."""
+        if not self.text or self.text == other.text:
+            return False
+        return (self.unsupported < 1, self.log_probability) > (other.unsupported < 1, other.log_probability)
 
 
 def write_draft(model: ChatModel, options: WritingOptions, cancellation: Cancellation) -> Generator[Token, None, Draft]:

@@ -8,8 +8,6 @@ rare words count for more than common ones. A little of the passage's nearness a
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from fieldguide.retrieval.embedder import Embedder
 from fieldguide.retrieval.passage_store import PassageStore
 from fieldguide.retrieval.projection import reduce
