@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fieldguide.errors import SearchIndexError
+from fieldguide.retrieval import passage_store
 from fieldguide.retrieval.passage_store import PassageStore, quantize
 from fieldguide.types import Chunk
 
@@ -88,6 +89,15 @@ def test_a_word_of_the_title_is_found(store):
 
 def test_one_common_word_is_enough(store):
     assert store.by_keywords("zebra bread", 10) == ["cafe"]
+
+
+def test_a_word_of_very_many_passages_is_left_out_where_others_remain(path, monkeypatch):
+    monkeypatch.setattr(passage_store, "_COMMON_FROM", 2)
+    store = PassageStore(path, DIRECTIONS)
+    chunks = [Chunk(str(i), "d.md", "T", ("H",), "A bee." if i else "A hive.", 0, 0) for i in range(4)]
+    store.add(chunks, [numbers(1)] * 4, [[1]] * 4)
+    assert store.by_keywords("bee or hive", 10) == ["0"]
+    assert store.by_keywords("bee", 10) == ["1", "2", "3"]
 
 
 def test_the_passage_with_more_of_the_words_comes_first(store):

@@ -35,6 +35,8 @@ CREATE VIRTUAL TABLE keywords USING fts5 (
 _COLUMNS = "id, document, title, heading_path, text, start, end"
 _WORD = re.compile(r"\w+")
 _IDS_AT_ONCE = 900  # SQLite bounds the values of one statement
+# In a large library, words of so many passages tell few of them apart and cost most of the time of a search.
+_COMMON_FROM, _COMMON_IN_ONE_OF = 1000, 20
 _SECTION_WEIGHT = 1.5  # a question word in the heading says more than one in the text
 
 
@@ -96,13 +98,22 @@ class PassageStore:
         words = every - STOP_WORDS or every  # mere grammar stands in every passage: it says little, and costs most
         if not words:
             return []
+        if len(words) > 1:
+            ((total,),) = self._rows("SELECT count(*) FROM passages", ())
+            common = max(_COMMON_FROM, total // _COMMON_IN_ONE_OF)
+            words = {word for word in words if not self._stands_in_more_than(common, word)} or words
         query = " OR ".join(f'"{word}"' for word in sorted(words))
         rows = self._rows(
-            "SELECT p.id FROM keywords JOIN passages p ON p.number = keywords.rowid WHERE keywords MATCH ? "
-            f"ORDER BY bm25(keywords, 1.0, {_SECTION_WEIGHT}, 1.0), p.number LIMIT ?",
+            "SELECT p.id FROM (SELECT rowid, rank FROM keywords WHERE keywords MATCH ? "
+            f"AND rank MATCH 'bm25(1.0, {_SECTION_WEIGHT}, 1.0)' ORDER BY rank, rowid LIMIT ?) AS found "
+            "JOIN passages p ON p.number = found.rowid ORDER BY found.rank, p.number",
             (query, limit),
         )
         return [row[0] for row in rows]
+
+    def _stands_in_more_than(self, count: int, word: str) -> bool:
+        statement = "SELECT count(*) FROM (SELECT 1 FROM keywords WHERE keywords MATCH ? LIMIT ?)"
+        return bool(self._rows(statement, (f'"{word}"', count + 1))[0][0] > count)
 
     def token_vectors(self, ids: Sequence[str]) -> dict[str, FloatMatrix]:
         """Token vectors along the directions (tokens, r) by passage id, widened to 32-bit numbers again."""
