@@ -1,11 +1,13 @@
 """Fit the gate that decides whether a question is answered, and report what it trades.
 
-    python evaluation/fit_gate.py --signals runs/gate [--write] [--report evaluation/reports/gate.md]
+    python evaluation/foreign_texts.py runs/foreign
+    python evaluation/fit_gate.py --signals runs/gate --foreign runs/foreign [--write] [--report evaluation/reports/gate.md]
 
-Read are the dev questions and `tuning-questions.jsonl` (about the guides, too, by other writers); never a test question.
-Each is answered with the gate held open. An answerable one is read once more over the best of the passages that do not
-hold its facts, where a refusal is due. What the model held and wrote is kept in the folder `--signals`; sets that stand there
-are not read again. `--write` puts the fitted gate into the package.
+Read are the dev questions, `tuning-questions.jsonl` (about the guides, too, by other writers) and
+`tuning-foreign-questions.jsonl` (about texts that have nothing to do with the guides); never a test question.
+Each is answered with the gate held open. An answerable one about the guides is read once more over the best of the passages
+that do not hold its facts, where a refusal is due. What the model held and wrote is kept in the folder `--signals`; sets that
+stand there are not read again. `--write` puts the fitted gate into the package.
 """
 
 import argparse
@@ -13,12 +15,12 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gate_readings import Numbers, Readings, load, read, unsupported
+from gate_readings import Numbers, Readings, joined, load, read, unsupported
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
@@ -46,7 +48,7 @@ COMPARED_LAYERS = (range(8), range(8, 16), range(16, 22), range(22, 28), LAYERS)
 FOLDS = 8
 SHARES_REFUSED_WRONGLY = (0.02, 0.03, 0.04, 0.05, 0.06, 0.08)
 REFUSED_AT_ONCE = 0.01  # the share of answerable questions whose refusal is accepted before a word is written
-CHOSEN = 0.05  # the same, with what is refused over its draft
+CHOSEN = 0.04  # the same, with what is refused over its draft; the aim is below 0.05, and chance has its share
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def weigh(features: Mapping[str, Numbers], answerable: NDArray[np.bool_]) -> tup
 def area(readings: Readings, evidence: Numbers, *, as_found: bool = True) -> float:
     """The area under the ROC curve: answerable rows against those where a refusal is due, as found or with the facts gone."""
     due = readings.due & (readings.as_found == as_found)
-    return area_under_curve(list(-evidence[due]), list(-evidence[~readings.due]))
+    return area_under_curve(list(-evidence[due]), list(-evidence[~readings.due])) if due.any() else float("nan")
 
 
 def study(readings: Readings, shares: Numbers) -> dict[str, Any]:
@@ -127,6 +129,9 @@ def study(readings: Readings, shares: Numbers) -> dict[str, Any]:
             "all together": area(found, over_draft),
         },
         "trade": trades,
+        "by_set": _by_set(
+            first, next(row["refuse_below"] for row in trades if row["wanted"] == CHOSEN), before, over_draft, found
+        ),
         "across_sets": across_sets(readings),
         "strengths": {f"{value:g}": _both(readings, Recipe(strength=value)) for value in STRENGTHS},
         "without_facts": {f"{value:g}": _both(readings, Recipe(without_facts=value)) for value in WITHOUT_FACTS_COMPARED},
@@ -154,6 +159,18 @@ def _trade(share: float, first: float, before: Numbers, over_draft: Numbers, fou
         "of_them_right": int((refused & found.right)[~found.due].sum()),
         "refused": float(refused[found.due].mean()),
         "refused_before_a_word": float((before < first)[found.due].mean()),
+    }
+
+
+def _by_set(first: float, limit: float, before: Numbers, over_draft: Numbers, found: Readings) -> dict[str, dict[str, float]]:
+    """What both limits refuse in each set."""
+    refused = (before < first) | (over_draft < limit)
+    return {
+        str(name): {
+            "answerable refused": float(refused[(found.sets == name) & ~found.due].mean()),
+            "unanswerable refused": float(refused[(found.sets == name) & found.due].mean()),
+        }
+        for name in sorted(set(found.sets))
     }
 
 
@@ -212,6 +229,7 @@ def as_markdown(about: str, found: dict[str, Any]) -> str:
     sections = {
         "By signal, as found": _areas("signal", {name: {"area": value} for name, value in found["areas"].items()}),
         f"What it trades, as found (chosen: {chosen:.2f})": table(head, trades),
+        "At the chosen limits, by set": _areas("set", found["by_set"]),
         "One set of questions judged by a probe that was fitted to the others": _areas("set", found["across_sets"]),
         "Regularisation (inverse strength), the probe before the answer": _areas("strength", found["strengths"]),
         "What a row counts whose facts were taken away, the probe before the answer": _areas("weight", found["without_facts"]),
@@ -248,27 +266,37 @@ def main() -> None:
     """Read what was not read yet, fit, report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--signals", type=Path, required=True, help="a folder")
+    parser.add_argument("--foreign", type=Path, required=True, help="the folder that foreign_texts.py wrote")
     parser.add_argument("--write", action="store_true", help="put the gate into the package")
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
     options.signals.mkdir(parents=True, exist_ok=True)
-    made = Fieldguide(resolve_settings())
-    for _ in made.loading():
-        pass
-    assert made._model
-    files = {"dev": FOLDER / "questions.jsonl", "tuning": FOLDER / "tuning-questions.jsonl"}
-    for name, path in files.items():
-        if not (options.signals / f"{name}.npz").exists():
-            questions = [q for q in load_questions(path) if not q.passages and (name != "dev" or q.split == "dev")]
-            read(made, questions, name, options.signals / f"{name}.npz")
-    readings = load([options.signals / f"{name}.npz" for name in files])
-    found = study(readings, unsupported(made, readings))
+    settings = resolve_settings()
+    foreign = replace(settings, guides_dir=options.foreign, data_dir=settings.data_dir / "foreign")
+    sets = {"dev": (settings, "questions"), "tuning": (settings, "tuning-questions")}
+    sets["foreign"] = (foreign, "tuning-foreign-questions")
+    parts, shares = [], []
+    for name, (where, questions) in sets.items():
+        made = Fieldguide(where)
+        for _ in made.loading():
+            pass
+        path = options.signals / f"{name}.npz"
+        if not path.exists():
+            rows = load_questions(FOLDER / f"{questions}.jsonl")
+            rows = [row for row in rows if not row.passages and (name != "dev" or row.split == "dev")]
+            read(made, rows, name, path, without_facts=where is settings)
+        parts.append(load(path))
+        shares.append(unsupported(made, parts[-1]))
+        model, fingerprint = made.model_name, made.model_fingerprint
+        made.close()
+    readings = joined(parts)
+    found = study(readings, np.concatenate(shares))
     about = (
         f"{int((~readings.due).sum())} answerable and {int((readings.due & readings.as_found).sum())} unanswerable questions "
-        f"({', '.join(files)}), and {int((~readings.as_found).sum())} of the answerable ones again with passages that do not "
+        f"({', '.join(sets)}), and {int((~readings.as_found).sum())} of the answerable ones again with passages that do not "
         f"hold their facts. {found['drafts']['right']} of {found['drafts']['of']} drafts are right with the gate held open. "
         f"Every row is judged by a probe that has not seen its question ({FOLDS} folds). Figures are areas under the ROC "
-        f"curve unless they are shares or counts; model {made.model_name}."
+        f"curve unless they are shares or counts; model {model}."
     )
     text = as_markdown(about, found)
     sys.stdout.write(f"\n{text}")
@@ -277,9 +305,8 @@ def main() -> None:
         write_with_figures(options.report, text, {"about": about, **figures})
     if options.write:
         digest = hashlib.sha256("".join(sorted(set(map(str, readings.questions)))).encode()).hexdigest()[:12]
-        path = write_gate(found, made.model_name, made._model.result().fingerprint, digest)
+        path = write_gate(found, model, fingerprint, digest)
         sys.stdout.write(f"Written: {path}\n")
-    made.close()
 
 
 if __name__ == "__main__":

@@ -65,8 +65,8 @@ class Recorder:
         return Judgement(answerable=True, numbers={})
 
 
-def read(made: Fieldguide, questions: Sequence[Question], name: str, path: Path) -> None:
-    """Read every question, and keep what the gate would have seen."""
+def read(made: Fieldguide, questions: Sequence[Question], name: str, path: Path, *, without_facts: bool) -> None:
+    """Read every question, and keep what the gate would have seen; `without_facts`: also with the facts taken away."""
     assert made._model
     assert made._embedder
     recorder = Recorder()
@@ -74,7 +74,7 @@ def read(made: Fieldguide, questions: Sequence[Question], name: str, path: Path)
     assistant = Assistant(made._searcher, made._model.result(), support, recorder)
     rows: list[tuple[Any, ...]] = []
     for number, question in enumerate(questions, 1):
-        for given in contexts(made, question):
+        for given in contexts(made, question) if without_facts else (None,):
             options = replace(made.default_options(), temperature=0.0, given=given)
             text, chunk_ids = "", list[str]()
             for event in (stream := assistant.answer(question.question, question.history, options)):
@@ -119,10 +119,15 @@ def contexts(made: Fieldguide, question: Question) -> Iterator[tuple[Chunk, ...]
         yield tuple(without[:wanted])
 
 
-def load(paths: Sequence[Path]) -> Readings:
-    """All that was read."""
-    found = [np.load(path, allow_pickle=False) for path in paths]
-    return Readings(*(np.concatenate([part[name] for part in found]) for name in Readings.__slots__))
+def load(path: Path) -> Readings:
+    """What was read of a set."""
+    with np.load(path, allow_pickle=False) as found:
+        return Readings(*(found[name] for name in Readings.__slots__))
+
+
+def joined(parts: Sequence[Readings]) -> Readings:
+    """Several sets as one."""
+    return Readings(*(np.concatenate([getattr(part, name) for part in parts]) for name in Readings.__slots__))
 
 
 def unsupported(made: Fieldguide, readings: Readings) -> Numbers:

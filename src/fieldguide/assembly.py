@@ -174,8 +174,13 @@ class Fieldguide:
     @property
     def gate(self) -> Gate:
         """What decides whether the loaded model answers; after `loading()`."""
+        return gate_for(self.model_fingerprint)
+
+    @property
+    def model_fingerprint(self) -> str:
+        """What tells the loaded model's weights from others; after `loading()`."""
         assert self._model
-        return gate_for(self._model.result().fingerprint)
+        return self._model.result().fingerprint
 
     def ingest(self, report: Report, *, rebuild: bool = False) -> BuildSummary:
         """Bring the index up to date with the guides, whatever its state."""
