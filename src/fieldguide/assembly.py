@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ from fieldguide.indexing.index import BuildSummary, Index, Manifest, build_index
 from fieldguide.retrieval.embedder import Embedder, SentenceTransformerEmbedder
 from fieldguide.retrieval.search import Searcher
 from fieldguide.settings import Settings
-from fieldguide.types import Chunk, SearchResult, Turn
+from fieldguide.types import Chunk, Document, SearchResult, Turn
 from fieldguide.weights.catalog import Weights, load_catalog
 from fieldguide.weights.download import Hub, pull
 
@@ -154,9 +154,13 @@ class Fieldguide:
         """Ranked passages for a question; after `loading(with_model=False)`."""
         return self._searcher().search(question, limit)
 
-    def chunks(self) -> list[Chunk]:
-        """All passages of the index; after `loading(with_model=False)`."""
-        return self._searcher().passage_store.chunks()
+    def chunks(self, ids: Iterable[str] | None = None) -> list[Chunk]:
+        """The passages of the index with these ids, or all; after `loading(with_model=False)`."""
+        return self._searcher().passage_store.chunks(ids)
+
+    def guides(self) -> list[Document]:
+        """The guides as they stand in their folder now; raises DocumentError when there are none."""
+        return read_folder(self.settings.guides_dir)
 
     @property
     def manifest(self) -> Manifest:
@@ -170,6 +174,12 @@ class Fieldguide:
         """What the language model is called; after `loading()`."""
         assert self._model
         return self._model.result().name
+
+    @property
+    def model_fingerprint(self) -> str:
+        """What tells the language model's file from all others; after `loading()`."""
+        assert self._model
+        return self._model.result().fingerprint
 
     @property
     def gate(self) -> Gate:
