@@ -115,13 +115,6 @@ def test_a_follow_up_uses_the_conversation(browser, serve):
         assert "lighthouses.md" in page.inner_text("#source-1")
 
 
-def test_an_example_question_is_asked_by_a_click(browser, serve):
-    with opened(browser, serve(ScriptedModel([GOOD]))) as (page, _, _):
-        page.get_by_text("How many bees live in a hive?").click()
-        finished(page)
-        assert page.inner_text("#conversation h2.fg-question") == "How many bees live in a hive?"
-
-
 def test_model_text_and_questions_are_shown_as_text(browser, serve):
     evil = '<img src="http://192.0.2.1/x.png" onerror="document.title=1"> ![x](http://192.0.2.1/y.png)'
     with opened(browser, serve(ScriptedModel([f"{GOOD} {evil}"]))) as (page, outside, _):
@@ -150,13 +143,3 @@ def test_the_browser_is_told_to_load_nothing_from_elsewhere(browser, serve):
         assert "default-src 'self'" in answer.headers["content-security-policy"]
         reached = page.evaluate("fetch('http://192.0.2.1/').then(() => 'reached', () => 'refused')")
         assert reached == "refused"
-
-
-@pytest.mark.parametrize("width", [360, 1440])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_wider_than_the_window(browser, serve, width, scheme):
-    options = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}
-    with opened(browser, serve(ScriptedModel([GOOD])), **options) as (page, _, _):
-        ask(page, QUESTION)
-        finished(page)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -26,7 +26,7 @@ def create_app(fieldguide: Fieldguide) -> gr.Blocks:
     """The page, ready to be launched or driven by a test."""
     store = ConversationStore(fieldguide.settings.data_dir / "conversations")
     with gr.Blocks(title="Fieldguide", analytics_enabled=False, fill_width=True) as page:
-        parts = build_parts(_welcome(fieldguide))
+        parts = build_parts(_welcome(fieldguide), fieldguide.models(), fieldguide.settings.model)
         _wire(page, parts, Asking(fieldguide, store, parts), Shelf(fieldguide, store, parts))
     page.fieldguide_routes = routes(fieldguide, store)
     return page
@@ -57,6 +57,7 @@ def _wire(page: gr.Blocks, parts: Parts, asking: Asking, shelf: Shelf) -> None:
     parts.imported.upload(shelf.add_copy, [parts.imported, parts.owner], **at_once)
     script.edit(shelf.edit, place, **at_once)
     script.cancel(shelf.cancel_edit, **at_once)
+    parts.model.input(asking.choose_model, parts.model, **answering)
     page.unload(asking.leave)
 
 

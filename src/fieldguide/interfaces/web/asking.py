@@ -1,11 +1,8 @@
 """From a question to redraws of the page, and a stop that stops."""
 
-import queue
 import secrets
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
@@ -15,89 +12,17 @@ import fieldguide as package
 from fieldguide.answering.assistant import AnswerOptions
 from fieldguide.assembly import Fieldguide
 from fieldguide.errors import ConversationError, FieldguideError
-from fieldguide.events import Event, Failed, Finished, Quoted, Reading, Rewritten, Token, Withdrawn
+from fieldguide.events import Event
 from fieldguide.generation.model import Cancellation
 from fieldguide.interfaces.conversations import Conversation, ConversationStore, Exchange, Receipt, new_identifier
 from fieldguide.interfaces.web import rendering, welcome
 from fieldguide.interfaces.web.parts import LENGTHS, Parts
-from fieldguide.types import Answer, Quote
+from fieldguide.interfaces.web.progress import Progress, batches
 
-_REDRAW_SECONDS = 0.07  # redrawing for each token would make the page stutter
 _TRY_AGAIN_TEMPERATURE = 0.7
 _INTERRUPTED = "The answer was interrupted. Try again when you like."
 
 Redraw = dict[Any, Any]
-
-
-@dataclass(slots=True)
-class _Progress:
-    """What is known so far of the exchange under way."""
-
-    question: str
-    search_text: str = ""
-    quotes: tuple[Quote, ...] = ()
-    text: str = ""
-    answer: Answer | None = None
-    failure: Failed | None = None
-    alone: str | None = None
-    passages_from_cache: tuple[bool, ...] = ()
-    status: str = "Starting"
-    asked_at: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%S%z"))
-
-    def take(self, events: Sequence[Event]) -> None:
-        """Note what events of the answer from the guides tell."""
-        for event in events:
-            self._take(event)
-
-    def _take(self, event: Event) -> None:
-        self.status = rendering.status_line(event) or self.status
-        match event:
-            case Rewritten(changed=True):
-                self.search_text = event.question
-            case Reading(passages_from_cache=known) if known and not self.passages_from_cache:
-                self.passages_from_cache = known
-            case Quoted():
-                self.quotes = event.quotes
-            case Token():
-                self.text += event.text
-            case Withdrawn():
-                self.text = ""
-            case Finished():
-                self.answer, self.text = event.answer, event.answer.text
-            case Failed():
-                self.failure = event
-
-    def take_alone(self, events: Sequence[Event]) -> None:
-        """Note what events of the answer without the guides tell."""
-        self.status, self.alone = "Answering without the guides", self.alone or ""
-        for event in events:
-            match event:
-                case Token():
-                    self.alone += event.text
-                case Finished():
-                    self.alone = event.answer.text
-                case Failed():
-                    self.alone = f"{self.alone}\n{event.message}".strip()
-
-    def shown(self) -> str:
-        """The exchange under way as HTML."""
-        grounded = rendering.grounded_answer(self.answer) if self.answer and self.alone is not None else ""
-        return rendering.under_way(self.question, self.search_text, self.quotes, self.text, grounded, self.alone)
-
-    def exchange(self, receipt: Receipt | None) -> Exchange:
-        """What came of the question."""
-        failure = f"{self.failure.message} {self.failure.remedy}".strip() if self.failure else ""
-        return Exchange(
-            self.question,
-            self.answer,
-            failure,
-            self.text if self.failure else "",
-            self.search_text,
-            self.alone,
-            len(self.passages_from_cache),
-            sum(self.passages_from_cache),
-            receipt,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +78,17 @@ class Asking:
         again = isinstance(position, int)
         yield from self._answer(question, position, owner, current, options, alone=alone, again=again, tab=_tab(request))
 
+    def choose_model(self, wanted: str) -> Iterator[Redraw]:
+        """Let another model answer from now on; where that fails, the one in use goes on."""
+        parts = self._parts
+        try:
+            for loading in self._fieldguide.use_model(wanted):
+                yield {parts.model_note: rendering.status(f"{rendering.status_line(loading)} {loading.detail}")}
+            yield {parts.model_note: rendering.status(f"{self._fieldguide.model_name} answers from now on.")}
+        except FieldguideError as error:
+            told = rendering.status(f"{error} The model in use goes on.")
+            yield {parts.model_note: told, parts.model: self._fieldguide.settings.model}
+
     def stop(self, request: gr.Request) -> None:
         """End the tab's answer, if one is under way, within milliseconds."""
         if cancellation := self._running.get(_tab(request)):
@@ -195,7 +131,7 @@ class Asking:
         position = len(held.exchanges) if position is None else max(0, min(position, len(held.exchanges)))
         place = _Place(owner, held, position, again and position < len(held.exchanges))
         question = place.question or question
-        progress = _Progress(question, options.search_text)
+        progress = Progress(question, options.search_text)
         trouble = self._keep_begun(place, question)
         yield self._begun(place, progress)
         history = place.before.history()
@@ -217,7 +153,7 @@ class Asking:
         self,
         events: Iterator[Event],
         take: Callable[[Sequence[Event]], None],
-        progress: _Progress,
+        progress: Progress,
         tab: str,
         mine: Cancellation,
     ) -> Iterator[Redraw]:
@@ -226,7 +162,7 @@ class Asking:
             if self._running.get(tab) is mine:
                 yield {self._parts.under_way: progress.shown(), **self._status(progress, going_on=True)}
 
-    def _begun(self, place: "_Place", progress: _Progress) -> Redraw:
+    def _begun(self, place: "_Place", progress: Progress) -> Redraw:
         parts = self._parts
         return {
             parts.conversation: drawn(self._fieldguide, place.before, place.owner, begun=True),
@@ -239,7 +175,7 @@ class Asking:
             **self._status(progress, going_on=True),
         }
 
-    def _finished(self, owner: str, done: Conversation, progress: _Progress, trouble: str) -> Redraw:
+    def _finished(self, owner: str, done: Conversation, progress: Progress, trouble: str) -> Redraw:
         parts = self._parts
         told = f"Answer: {progress.text} {rendering.summary(progress.answer)}" if progress.answer else progress.status
         progress.status = trouble or ("" if progress.answer else progress.status)
@@ -273,14 +209,14 @@ class Asking:
         except ConversationError as error:
             return place.before.with_exchange(place.position, exchange), str(error)
 
-    def _status(self, progress: _Progress, *, going_on: bool) -> Redraw:
+    def _status(self, progress: Progress, *, going_on: bool) -> Redraw:
         return {
             self._parts.status: rendering.status(progress.status),
             self._parts.send: gr.Button(visible=not going_on),
             self._parts.stop: gr.Button(visible=going_on),
         }
 
-    def _receipt(self, progress: _Progress, options: AnswerOptions) -> Receipt | None:
+    def _receipt(self, progress: Progress, options: AnswerOptions) -> Receipt | None:
         if not progress.answer:
             return None
         return Receipt(
@@ -305,36 +241,6 @@ def drawn(fieldguide: Fieldguide, held: Conversation, owner: str, *, begun: bool
     if not held.exchanges:
         return "" if begun else welcome.welcome(guides)
     return rendering.conversation(held, [guide.title for guide in guides], f"/conversations/{owner}/{held.id}")
-
-
-def batches(events: Iterator[Event]) -> Iterator[list[Event]]:
-    """Events as they come, gathered for as long as one redraw lasts.
-
-    A thread of its own takes them from the model: a reader that goes away holds nobody up.
-    """
-    arrived: queue.Queue[Event | None] = queue.Queue()
-
-    def run() -> None:
-        try:
-            for event in events:
-                arrived.put(event)
-        finally:
-            arrived.put(None)
-
-    threading.Thread(target=run, name="answer", daemon=True).start()
-    while event := arrived.get():
-        batch, until = [event], time.monotonic() + _REDRAW_SECONDS
-        # What is found is shown at once; only words read and written come too fast.
-        while isinstance(batch[-1], Token | Reading) and (left := until - time.monotonic()) > 0:
-            try:
-                following = arrived.get(timeout=left)
-            except queue.Empty:
-                break
-            if following is None:
-                yield batch
-                return
-            batch.append(following)
-        yield batch
 
 
 def _tab(request: gr.Request) -> str:

@@ -51,6 +51,8 @@ class Parts:
     imported: gr.UploadButton
     length: gr.Radio
     alone: gr.Checkbox
+    model: gr.Dropdown
+    model_note: gr.HTML
     conversation: gr.HTML
     under_way: gr.HTML
     banner: gr.HTML
@@ -66,7 +68,7 @@ def _html(value: str, **options: Any) -> gr.HTML:  # noqa: ANN401 - Gradio's own
     return gr.HTML(value, **{"apply_default_css": False, "js_on_load": None, **options})
 
 
-def build_parts(welcome: str) -> Parts:
+def build_parts(welcome: str, models: dict[str, str], model: str) -> Parts:
     """Lay the page out, inside an open `gr.Blocks`."""
     parts: dict[str, Any] = {
         "owner": gr.BrowserState("", storage_key="fieldguide-owner", secret=_SECRET),
@@ -75,7 +77,7 @@ def build_parts(welcome: str) -> Parts:
         "editing": gr.State(None),
     }
     with gr.Sidebar(label="Conversations and settings", open=False, elem_id="sidebar", width=300):
-        parts |= _sidebar()
+        parts |= _sidebar(models, model)
     with gr.Row(elem_id="columns", equal_height=False):
         with gr.Column(scale=3, min_width=280, elem_id="main"):
             _html(_HEADER + _NOTES)
@@ -93,7 +95,12 @@ def build_parts(welcome: str) -> Parts:
 _ANNOUNCER = "<p class='fg-hidden' role='status' aria-live='polite'>${value}</p>"
 
 
-def _sidebar() -> dict[str, Any]:
+def model_choices(models: dict[str, str], model: str) -> list[tuple[str, str]]:
+    """What the choice of models offers, the one in use among them."""
+    return [(name, value) for value, name in ({model: model} | models).items()]
+
+
+def _sidebar(models: dict[str, str], model: str) -> dict[str, Any]:
     _html("<h2 class='fg-heading'>Conversations</h2>")
     parts = {
         "new": gr.Button("New conversation", size="sm", elem_id="clear"),
@@ -121,6 +128,15 @@ def _sidebar() -> dict[str, Any]:
         info="Afterwards, from the model's memory, side by side. Nothing in it is checked.",
         elem_id="alone",
     )
+    parts["model"] = gr.Dropdown(
+        model_choices(models, model),
+        value=model,
+        label="Model",
+        info="Default reads best; fast answers sooner and errs more. Of others the gate knows less.",
+        elem_id="model",
+        filterable=False,
+    )
+    parts["model_note"] = _html("", elem_id="model-note")
     return parts
 
 

@@ -10,7 +10,7 @@ from fieldguide.errors import ConversationError
 from fieldguide.interfaces.conversations import Conversation, ConversationStore, is_identifier, new_identifier
 from fieldguide.interfaces.web import rendering, welcome
 from fieldguide.interfaces.web.asking import drawn
-from fieldguide.interfaces.web.parts import Parts
+from fieldguide.interfaces.web.parts import Parts, model_choices
 
 Redraw = dict[Any, Any]
 
@@ -27,7 +27,9 @@ class Shelf:
         """A page was opened: who is it, and what was open last?"""
         owner = owner if is_identifier(owner) else new_identifier()
         last = last if is_identifier(last) else new_identifier()
-        return {self._parts.owner: owner, **self._shown(owner, last)}
+        model = self._fieldguide.settings.model
+        choice = gr.Dropdown(choices=model_choices(self._fieldguide.models(), model), value=model)
+        return {self._parts.owner: owner, self._parts.model: choice, **self._shown(owner, last)}
 
     def open(self, owner: str, data: gr.EventData) -> Redraw:
         """Another conversation is chosen from the list."""
