@@ -2,8 +2,11 @@
 
 import pytest
 
-from browser import answers, ask, finished, opened, says
+from browser import answers, ask, finished, free_port, opened, says
 from fakes import ScriptedModel, SlowModel
+from fieldguide.errors import WeightsError
+from fieldguide.interfaces.api import create_api
+from fieldguide.interfaces.web.app import create_app, launch
 
 pytestmark = pytest.mark.browser
 
@@ -142,3 +145,35 @@ def test_the_length_bounds_what_is_written(browser, serve, length, tokens):
         ask(page, QUESTION)
         finished(page)
         assert model.asked[0].max_tokens == tokens
+
+
+def test_another_model_is_chosen_and_a_failure_keeps_the_one_in_use(browser, fieldguide_with):
+    fieldguide, other = fieldguide_with(ScriptedModel([GOOD])), ScriptedModel([TALL])
+    load = fieldguide._load_model
+
+    def loaded(wanted=None):
+        if wanted == "fast":
+            other.name = "the fast one"
+            return other
+        if wanted:
+            raise WeightsError(f"The model file {wanted} cannot be read.", "Give another path.")
+        return load()
+
+    fieldguide._load_model = loaded
+    broken = fieldguide.settings.models_dir / "broken.gguf"
+    fieldguide.models = lambda: {"default": "Default", "fast": "Fast", str(broken): "Broken"}
+    app = create_app(fieldguide)
+    url = launch(app, "127.0.0.1", free_port(), create_api(fieldguide, "test"))
+    list(fieldguide.loading())
+    with opened(browser, url, viewport={"width": 1440, "height": 900}) as (page, _, _):
+        page.get_by_label("Model").click()
+        page.get_by_role("option", name="Broken").click()
+        says(page, "#model-note", "cannot be read. Give another path. The model in use goes on.")
+        page.get_by_label("Model").click()
+        page.get_by_role("option", name="Fast").click()
+        says(page, "#model-note", "the fast one answers from now on.")
+        ask(page, "How tall is the Quillon lighthouse?")
+        finished(page)
+        assert TALL in answers(page)[0]
+    fieldguide.close()
+    app.close()

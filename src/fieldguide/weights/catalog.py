@@ -111,7 +111,7 @@ def load_catalog(path: Path) -> Catalog:
 
 def chat_models(catalog: Catalog, models_dir: Path) -> dict[str, str]:
     """Models that may be chosen, by label or path, and what each is called: those for users, and files that are here."""
-    offered = {entry.label: f"{entry.label}: {entry.name}" for entry in catalog if entry.label in ("default", "fast")}
+    offered = {entry.label: entry.label.capitalize() for entry in catalog if entry.label in ("default", "fast")}
     names = {catalog.find(label).files[0].path for label in offered}
     return offered | {str(path): path.stem for path in sorted(models_dir.glob("*.gguf")) if path.name not in names}
 

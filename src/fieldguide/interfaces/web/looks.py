@@ -47,7 +47,7 @@ JAVASCRIPT = (_HERE / "page.js").read_text(encoding="utf-8")
 
 GUIDE_CSS = """
 body { font: 1rem/1.6 system-ui, sans-serif; margin: 0; padding: 1.5rem 1rem 40vh; background: #faf9f7; color: #292524; }
-main { max-width: 46rem; margin: 0 auto; }
+main { max-width: 46rem; margin: 0 auto; overflow-wrap: anywhere; }
 h1 { font-size: 1.5rem; margin: 0; }
 .place { color: #57534e; overflow-wrap: anywhere; }
 pre { font: inherit; white-space: pre-wrap; overflow-wrap: anywhere; }

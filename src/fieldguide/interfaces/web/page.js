@@ -95,6 +95,7 @@ const deeds = {
   },
   card: (button) => {
     returnTo = button;
+    hush();
     showSources(button.closest(".fg-exchange"), button.dataset.card);
   },
   sources: (button) => {

@@ -35,11 +35,10 @@ def welcome(guides: Sequence[Document]) -> str:
 
 def topics(chunks: Iterable[Chunk]) -> str:
     """Every heading of every guide, as a question that a click puts into the box."""
-    by_guide: dict[str, dict[str, None]] = {}
+    by_guide: dict[str, dict[str, None]] = {}  # titles to headings, each once and in order
     for chunk in chunks:
-        headings = by_guide.setdefault(chunk.title, {})
-        if len(chunk.heading_path) > 1 or not by_guide[chunk.title]:
-            headings[chunk.heading_path[-1] if chunk.heading_path else chunk.title] = None
+        heading = chunk.heading_path[-1] if chunk.heading_path else chunk.title
+        by_guide.setdefault(chunk.title, {})[heading] = None
     return "".join(
         f"<details><summary>{escape(title)} <span class='fg-count'>{len(headings)}</span></summary><ul>"
         + "".join(f"<li>{_topic(heading)}</li>" for heading in headings)
