@@ -60,14 +60,15 @@ class SlowReader(ScriptedModel):
         super().warm(prompt, cancellation)
 
 
-def test_reading_ahead_is_shown_and_gives_way_to_questions(browser, fieldguide_with):
+def test_reading_ahead_is_shown_whenever_it_begins_and_gives_way_to_questions(browser, fieldguide_with):
     fieldguide = fieldguide_with(SlowReader([GOOD]))
     app = create_app(fieldguide)
     url = launch(app, "127.0.0.1", free_port(), create_api(fieldguide, "test"))
     list(fieldguide.loading())
-    fieldguide.warm_in_background()
     with opened(browser, url) as (page, _, _):
-        page.wait_for_function("document.querySelector('#engine').innerText.includes('Reading passages ahead of time')")
+        page.wait_for_function("document.querySelector('#engine').innerText.trim() == 'Ready'")
+        fieldguide.warm_in_background()
+        says(page, "#engine", "Reading passages ahead of time")
         ask(page, QUESTION)
         finished(page)
         assert answers(page) == [f"{GOOD} [1]"]

@@ -60,7 +60,9 @@ class Asking:
         """Answer what stands in the question box: a new question, or an earlier one that was edited."""
         options = self._options(length)
         redraws = self._answer(question, editing, owner, current, options, alone=alone, tab=_tab(request))
-        yield {**next(redraws), self._parts.question: ""}
+        first = next(redraws)
+        # Where the conversation cannot be read, what was typed stays in the box.
+        yield {**first, self._parts.question: ""} if self._parts.under_way in first else first
         yield from redraws
 
     def respond_to_click(
