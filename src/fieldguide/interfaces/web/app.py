@@ -12,7 +12,7 @@ from fieldguide.assembly import Fieldguide
 from fieldguide.errors import FieldguideError
 from fieldguide.interfaces.conversations import ConversationStore
 from fieldguide.interfaces.web.asking import Asking
-from fieldguide.interfaces.web.looks import CSS, theme
+from fieldguide.interfaces.web.looks import CSS, HEAD, theme
 from fieldguide.interfaces.web.parts import Parts, build_parts
 from fieldguide.interfaces.web.policy import StayOnThisMachine
 from fieldguide.interfaces.web.routes import routes
@@ -76,6 +76,7 @@ def launch(page: gr.Blocks, host: str, port: int, api: ASGIApp) -> str:
         footer_links=[],
         theme=theme(),
         css=CSS,
+        head=HEAD,
         app_kwargs={
             "middleware": [Middleware(StayOnThisMachine)],
             "routes": [Mount("/api", api), *page.fieldguide_routes],

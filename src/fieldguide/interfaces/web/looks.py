@@ -45,6 +45,13 @@ def theme() -> gr.themes.Base:
 CSS = (_HERE / "page.css").read_text(encoding="utf-8")
 JAVASCRIPT = (_HERE / "page.js").read_text(encoding="utf-8")
 
+# Gradio confines the media rules of a stylesheet to its own content; this is for all of the page.
+HEAD = """<style>
+@media (prefers-reduced-motion: reduce) {
+  *, ::before, ::after { animation: none !important; transition: none !important; scroll-behavior: auto !important; }
+}
+</style>"""
+
 GUIDE_CSS = """
 body { font: 1rem/1.6 system-ui, sans-serif; margin: 0; padding: 1.5rem 1rem 40vh; background: #faf9f7; color: #292524; }
 main { max-width: 46rem; margin: 0 auto; overflow-wrap: anywhere; }
