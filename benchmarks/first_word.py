@@ -67,7 +67,7 @@ class Bench:
         self.fieldguide = Fieldguide(settings)
         for loading in self.fieldguide.loading(with_model=False):
             sys.stderr.write(f"{loading.what} {loading.detail}\n")
-        self.weights = self.fieldguide._model_path(lambda _: None)
+        self.weights = self.fieldguide._model_path(settings.model, lambda _: None)
         self.passages = settings.passages
         self.memory: dict[str, float] = {}
         embedder = self.fieldguide._embedder.result()

@@ -107,7 +107,7 @@ def load(made: Fieldguide, variant: Variant) -> LlamaModel:
     settings: Settings = made.settings
     cache = PassageCache(settings.data_dir / "passage-cache", int(settings.passage_cache_gb * 1e9)) if variant.kept else None
     model = LlamaModel(
-        made._model_path(lambda _: None),
+        made._model_path(made.settings.model, lambda _: None),
         context_length=settings.context_length,
         threads=settings.threads,
         cache=cache,
@@ -196,7 +196,7 @@ def main() -> None:
         cold = f"{VARIANTS[name].passages} cold"
         if cold in found and cold != name:
             figures["against_cold"] = paired(figures["right"], found[cold]["right"])
-    about = f"{len(questions)} questions ({options.split}), {made._model_path(lambda _: None).stem}."
+    about = f"{len(questions)} questions ({options.split}), {made._model_path(made.settings.model, lambda _: None).stem}."
     content = {"about": about, "variants": found}
     sys.stdout.write(as_markdown(content))
     if options.report:

@@ -1,6 +1,7 @@
 """A real Chromium for the tests, kept from calling anyone itself."""
 
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,8 +44,18 @@ def opened(browser: Browser, url: str, **options) -> Iterator[tuple[Page, list[s
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(url)
     page.wait_for_selector("#question textarea")
+    page.wait_for_selector(
+        "#shelf .fg-shelf, #shelf .fg-note, #shelf .fg-problem", state="attached"
+    )  # the page has met its server
     yield page, outside, errors
     context.close()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def ask(page: Page, question: str) -> None:
@@ -54,5 +65,18 @@ def ask(page: Page, question: str) -> None:
 
 
 def answers(page: Page) -> list[str]:
-    """The texts of the assistant's messages."""
-    return [element.inner_text() for element in page.query_selector_all("#conversation .bot.message")]
+    """What the page answered so far, the answer under way included."""
+    return [" ".join(element.inner_text().split()) for element in page.query_selector_all(".fg-prose") if element.inner_text()]
+
+
+def finished(page: Page, count: int = 1, timeout: float = 30_000) -> None:
+    """Wait until so many questions were answered or given up, and none is under way."""
+    exchanges = f"document.querySelectorAll('#conversation .fg-exchange').length == {count}"
+    page.wait_for_function(f"{exchanges} && !document.querySelector('#under-way .fg-exchange')", timeout=timeout)
+
+
+def says(page: Page, selector: str, text: str, timeout: float = 30_000) -> None:
+    """Wait until this part of the page shows this text."""
+    page.wait_for_function(
+        "([s, t]) => document.querySelector(s)?.innerText.includes(t)", arg=[selector, text], timeout=timeout
+    )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from browser import chromium, free_port
 from fakes import WordCountEmbedder
 from fieldguide import locations
 from fieldguide.answering.abstain import ThresholdGate
@@ -120,3 +121,32 @@ def fieldguide_with(settings: Settings, embedder: WordCountEmbedder):
         return fieldguide
 
     return make
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A real browser, for the tests of one module."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def serve(fieldguide_with):
+    """Serve a page around a model and give its address."""
+    from fieldguide.interfaces.api import create_api  # Gradio is slow to import: only where a page is wanted
+    from fieldguide.interfaces.web.app import create_app, launch
+
+    served = []
+
+    def serve(model) -> str:
+        fieldguide = fieldguide_with(model)
+        page = create_app(fieldguide)
+        served.append((page, fieldguide))
+        url = launch(page, "127.0.0.1", free_port(), create_api(fieldguide, "test"))
+        fieldguide.start()
+        return url
+
+    yield serve
+    for page, fieldguide in served:
+        page.close()
+        fieldguide.close()

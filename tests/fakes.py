@@ -2,6 +2,7 @@
 
 import math
 import re
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 
@@ -106,3 +107,12 @@ class ScriptedModel:
 
     def close(self) -> None:
         self.closed = True
+
+
+class SlowModel(ScriptedModel):
+    """Takes its time with every word, until it is stopped."""
+
+    def write(self, options: WritingOptions, cancellation: Cancellation) -> Iterator[WrittenToken]:
+        for token in super().write(options, cancellation):
+            time.sleep(0.25)
+            yield token

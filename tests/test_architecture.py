@@ -21,7 +21,7 @@ LAYERS = [
     {"answering", "indexing"},
     {"retrieval", "generation", "weights"},
     {"settings", "events", "sentences", "words"},
-    {"types", "errors", "offline", "locations", "locks"},
+    {"types", "errors", "offline", "locations", "locks", "background"},
 ]
 # Heavy outside libraries, and the one module or folder that may import each.
 HOMES = {

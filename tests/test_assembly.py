@@ -3,7 +3,12 @@
 import threading
 from dataclasses import replace
 
+import pytest
+
 from fakes import ScriptedModel
+from fieldguide.assembly import Fieldguide
+from fieldguide.errors import WeightsError
+from fieldguide.events import Finished
 
 
 class Endless(ScriptedModel):
@@ -46,4 +51,60 @@ def test_without_a_passage_cache_nothing_is_read_ahead(fieldguide_with):
     fieldguide.settings = replace(fieldguide.settings, passage_cache_gb=0.0)
     list(fieldguide.loading())
     assert list(fieldguide.warm()) == []
+    fieldguide.close()
+
+
+def swapped(fieldguide, model):
+    fieldguide._load_model = lambda wanted=None: model
+    return list(fieldguide.use_model("fast"))
+
+
+def test_another_model_takes_over_and_the_old_one_is_closed(fieldguide_with):
+    old, new = ScriptedModel(["Old."]), ScriptedModel(["The queen lays up to 2,000 eggs a day."])
+    fieldguide = fieldguide_with(old)
+    list(fieldguide.loading())
+    swapped(fieldguide, new)
+    assert (old.closed, new.closed) == (True, False)
+    assert list(fieldguide.answer("How many eggs does the queen lay?"))[-1].answer.text.startswith("The queen")
+    assert fieldguide.settings.model == "fast"
+    fieldguide.close()
+
+
+def test_a_model_that_cannot_be_loaded_leaves_the_old_one(fieldguide_with):
+    old = ScriptedModel()
+    fieldguide = fieldguide_with(old)
+    list(fieldguide.loading())
+    fieldguide._load_model = Fieldguide._load_model.__get__(fieldguide)
+    with pytest.raises(WeightsError):
+        list(fieldguide.use_model("/nowhere/model.gguf"))
+    assert not old.closed
+    assert fieldguide.settings.model == "default"
+    assert isinstance(list(fieldguide.answer("How many bees live in a hive?"))[-1], Finished)
+    fieldguide.close()
+
+
+def test_the_model_is_not_taken_from_an_answer_under_way(fieldguide_with):
+    old = ScriptedModel()
+    fieldguide = fieldguide_with(old)
+    list(fieldguide.loading())
+    stream = fieldguide.answer("How many bees live in a hive?")
+    next(stream)
+    switching = threading.Thread(target=swapped, args=(fieldguide, ScriptedModel()))
+    switching.start()
+    switching.join(0.5)
+    assert switching.is_alive()
+    assert not old.closed
+    assert isinstance(list(stream)[-1], Finished)
+    switching.join(5)
+    assert old.closed
+    fieldguide.close()
+
+
+def test_reading_ahead_goes_on_with_the_other_model(fieldguide_with):
+    fieldguide, new = fieldguide_with(Endless()), ScriptedModel()
+    list(fieldguide.loading())
+    fieldguide.warm_in_background()
+    swapped(fieldguide, new)
+    fieldguide._warmer.join(10)
+    assert len(new.warmed) == len(fieldguide.chunks())
     fieldguide.close()

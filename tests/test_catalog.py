@@ -7,7 +7,7 @@ import pytest
 
 from fieldguide import locations
 from fieldguide.errors import WeightsError
-from fieldguide.weights.catalog import Catalog, HuggingFaceSource, Weights, WeightsFile, WheelSource, load_catalog
+from fieldguide.weights.catalog import Catalog, HuggingFaceSource, Weights, WeightsFile, WheelSource, chat_models, load_catalog
 
 
 @pytest.fixture
@@ -117,3 +117,11 @@ def test_a_model_is_present_only_with_every_file_in_full_size(tmp_path):
     assert not weights.is_present(tmp_path)
     second.write_bytes(b"abcde")
     assert weights.is_present(tmp_path)
+
+
+def test_default_fast_and_whatever_file_is_here_may_be_chosen(catalog, tmp_path):
+    (tmp_path / "other.gguf").write_bytes(b"")
+    (tmp_path / "notes.txt").write_bytes(b"")
+    (tmp_path / catalog.find("default").files[0].path).write_bytes(b"")
+    chosen = chat_models(catalog, tmp_path)
+    assert chosen == {"default": "Default", "fast": "Fast", str(tmp_path / "other.gguf"): "other"}

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from browser import answers, ask, chromium, opened
+from browser import answers, ask, chromium, finished, free_port, opened
 from fieldguide.answering.abstain import REFUSAL
 from fieldguide.assembly import Fieldguide
 from fieldguide.events import Finished, Token
@@ -13,7 +13,6 @@ from fieldguide.interfaces.api import create_api
 from fieldguide.interfaces.web.app import create_app, launch
 from fieldguide.settings import resolve_settings
 from fieldguide.types import Turn
-from test_page import finished, free_port
 
 pytestmark = pytest.mark.weights
 
@@ -80,8 +79,7 @@ def test_the_page_answers_from_the_guides(fieldguide):
     with chromium() as browser, opened(browser, url) as (page, outside, errors):
         ask(page, "Who introduced GANs, and when?")
         page.wait_for_function("document.querySelector('#status').innerText.includes('Reading')", timeout=60_000)
-        page.wait_for_function("document.querySelector('#status').innerText.includes('done after')", timeout=120_000)
-        finished(page)
+        finished(page, timeout=120_000)
         assert "Goodfellow" in answers(page)[0]
         assert "2014" in answers(page)[0]
         assert "generative-model-families.md" in page.inner_text("#source-1")

@@ -2,15 +2,18 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from fieldguide import locations
 from fieldguide.answering.abstain import Gate, gate_for
 from fieldguide.answering.assistant import AnswerOptions, Assistant
 from fieldguide.answering.support import SupportChecker
+from fieldguide.background import SharedUse, failed, in_background
 from fieldguide.errors import Cancelled, FieldguideError
 from fieldguide.events import Event, Failed, Loading
 from fieldguide.generation.model import Cancellation, ChatModel
@@ -21,13 +24,12 @@ from fieldguide.indexing.index import BuildSummary, Index, Manifest, build_index
 from fieldguide.retrieval.embedder import Embedder, SentenceTransformerEmbedder
 from fieldguide.retrieval.search import Searcher
 from fieldguide.settings import Settings
-from fieldguide.types import Chunk, SearchResult, Turn
-from fieldguide.weights.catalog import Weights, load_catalog
+from fieldguide.types import Chunk, Document, SearchResult, Turn
+from fieldguide.weights.catalog import Weights, chat_models, load_catalog
 from fieldguide.weights.download import Hub, pull
 
 _POLL_SECONDS = 0.1
 Report = Callable[[Loading], None]
-Loaded = TypeVar("Loaded")
 _log = logging.getLogger(__name__)
 
 
@@ -47,14 +49,15 @@ class Fieldguide:
         self._warming: Loading | None = None  # passages being read ahead of time
         self._end_warming = Cancellation()
         self._warmer: threading.Thread | None = None
+        self._model_use = SharedUse()
 
     def start(self, *, with_retrieval: bool = True, with_model: bool = True) -> None:
         """Begin to load what is not loaded or loading; a half that failed before is tried again."""
         with self._lock:
-            if with_retrieval and (self._embedder is None or _failed(self._embedder)):
-                self._embedder = self._in_background(self._load_retrieval)
-            if with_model and (self._model is None or _failed(self._model)):
-                self._model = self._in_background(self._load_model)
+            if with_retrieval and (self._embedder is None or failed(self._embedder)):
+                self._embedder = in_background(self._load_retrieval)
+            if with_model and (self._model is None or failed(self._model)):
+                self._model = in_background(self._load_model)
 
     def loading(self, *, with_model: bool = True) -> Iterator[Loading]:
         """What is being loaded, until all is there; raises the FieldguideError of whatever cannot be."""
@@ -62,7 +65,7 @@ class Fieldguide:
         needed: list[Future[Any]] = [future for future in (self._embedder, self._model if with_model else None) if future]
         shown: dict[str, Loading] = {}
         while wait(needed, timeout=_POLL_SECONDS).not_done:
-            if any(map(_failed, needed)):
+            if any(map(failed, needed)):
                 break
             for half, latest in list(self._latest.items()):
                 if shown.get(half) != latest:
@@ -75,7 +78,7 @@ class Fieldguide:
     @property
     def is_ready(self) -> bool:
         """Whether a question would be answered without loading anything."""
-        return all(future and future.done() and not _failed(future) for future in (self._embedder, self._model))
+        return all(future and future.done() and not failed(future) for future in (self._embedder, self._model))
 
     @property
     def still_loading(self) -> list[Loading]:
@@ -88,7 +91,7 @@ class Fieldguide:
     def failure(self) -> FieldguideError | None:
         """Why loading failed, if it did."""
         for future in (self._embedder, self._model):
-            if future and _failed(future):
+            if future and failed(future):
                 error = future.exception()
                 return error if isinstance(error, FieldguideError) else FieldguideError(f"Loading failed: {error}.")
         return None
@@ -101,6 +104,12 @@ class Fieldguide:
         cancellation: Cancellation | None = None,
     ) -> Iterator[Event]:
         """The event stream of one question, loading first what is missing."""
+        with self._model_use.together():
+            yield from self._answer(question, history, options, cancellation)
+
+    def _answer(
+        self, question: str, history: Sequence[Turn], options: AnswerOptions | None, cancellation: Cancellation | None
+    ) -> Iterator[Event]:
         try:
             for loading in self.loading():
                 yield loading
@@ -142,8 +151,7 @@ class Fieldguide:
 
         def run() -> None:
             try:
-                for _ in self.warm():
-                    pass
+                list(self.warm())
             except FieldguideError as error:
                 _log.debug("passages are not read ahead of time: %s", error)
 
@@ -154,9 +162,13 @@ class Fieldguide:
         """Ranked passages for a question; after `loading(with_model=False)`."""
         return self._searcher().search(question, limit)
 
-    def chunks(self) -> list[Chunk]:
-        """All passages of the index; after `loading(with_model=False)`."""
-        return self._searcher().passage_store.chunks()
+    def chunks(self, ids: Iterable[str] | None = None) -> list[Chunk]:
+        """The passages of the index with these ids, or all; after `loading(with_model=False)`."""
+        return self._searcher().passage_store.chunks(ids)
+
+    def guides(self) -> list[Document]:
+        """The guides as they stand in their folder now; raises DocumentError when there are none."""
+        return read_folder(self.settings.guides_dir)
 
     @property
     def manifest(self) -> Manifest:
@@ -165,6 +177,25 @@ class Fieldguide:
         assert self._index
         return self._index.manifest
 
+    def models(self) -> dict[str, str]:
+        """What `use_model` may be asked for, and what it is called."""
+        return chat_models(self._catalog, self.settings.models_dir)
+
+    def use_model(self, wanted: str) -> Iterator[Loading]:
+        """Load another model and put it in this one's place once no answer is under way; raises what keeps it from that."""
+        in_use, chosen = self._model, in_background(lambda: self._load_model(wanted))
+        while wait([future for future in (in_use, chosen) if future], timeout=_POLL_SECONDS).not_done:
+            yield self._latest.get("model", Loading("Loading the model"))
+        chosen.result()
+        yield Loading("Waiting for the answer under way")
+        was_warming = self._stop_warming()
+        with self._model_use.alone():
+            self._model, self._assistant, self.settings = chosen, None, replace(self.settings, model=wanted)
+        if in_use and not failed(in_use):
+            in_use.result().close()
+        if was_warming:
+            self.warm_in_background()
+
     @property
     def model_name(self) -> str:
         """What the language model is called; after `loading()`."""
@@ -172,15 +203,15 @@ class Fieldguide:
         return self._model.result().name
 
     @property
+    def model_fingerprint(self) -> str:
+        """What tells the language model's file from all others; after `loading()`."""
+        assert self._model
+        return self._model.result().fingerprint
+
+    @property
     def gate(self) -> Gate:
         """What decides whether the loaded model answers; after `loading()`."""
         return gate_for(self.model_fingerprint)
-
-    @property
-    def model_fingerprint(self) -> str:
-        """What tells the loaded model's weights from others; after `loading()`."""
-        assert self._model
-        return self._model.result().fingerprint
 
     def ingest(self, report: Report, *, rebuild: bool = False) -> BuildSummary:
         """Bring the index up to date with the guides, whatever its state."""
@@ -188,15 +219,21 @@ class Fieldguide:
 
     def close(self) -> None:
         """Release model and index."""
-        if self._warmer and self._assistant:
-            self._end_warming.cancel()
-            self._assistant.warmer.interrupt()
-            self._warmer.join()
-        if self._model and self._model.done() and not _failed(self._model):
+        self._stop_warming()
+        if self._model and self._model.done() and not failed(self._model):
             self._model.result().close()
         if self._index:
             self._index.close()
             self._index = None
+
+    def _stop_warming(self) -> bool:
+        warmer, self._warmer = self._warmer, None
+        if warmer and self._assistant:
+            self._end_warming.cancel()
+            self._assistant.warmer.interrupt()
+            warmer.join()
+        self._end_warming = Cancellation()
+        return warmer is not None
 
     def _ready_assistant(self) -> Assistant:
         with self._lock:
@@ -217,7 +254,7 @@ class Fieldguide:
         return Searcher(self._embedder.result(), self._index.vector_store, self._index.passage_store)
 
     def _load_retrieval(self) -> Embedder:
-        report = self._reporter("retrieval")
+        report = partial(self._latest.__setitem__, "retrieval")
         embedder = self._load_embedder(report)
         self._build_index(embedder, report)
         return embedder
@@ -237,11 +274,11 @@ class Fieldguide:
             rebuild=rebuild,
         )
 
-    def _load_model(self) -> ChatModel:
+    def _load_model(self, wanted: str | None = None) -> ChatModel:
         from fieldguide.generation.llama import LlamaModel  # maps a shared library: only when a model is wanted
 
-        report = self._reporter("model")
-        path = self._model_path(report)
+        report = partial(self._latest.__setitem__, "model")
+        path = self._model_path(wanted or self.settings.model, report)
         report(Loading(f"Loading the model {path.stem}"))
         settings = self.settings
         if settings.passage_cache_gb:
@@ -252,35 +289,11 @@ class Fieldguide:
             report(Loading("Reading the instructions", progress.done / progress.tokens))
         return model
 
-    def _model_path(self, report: Report) -> Path:
-        wanted = self.settings.model
+    def _model_path(self, wanted: str, report: Report) -> Path:
         if wanted.endswith(".gguf") or "/" in wanted or "\\" in wanted:
             return Path(wanted).expanduser()
         return self._pull(self._catalog.find(wanted), report)
 
     def _pull(self, weights: Weights, report: Report) -> Path:
-        settings = self.settings
-        hub = Hub(settings.hub_endpoint, settings.hub_offline)
-        return pull(weights, settings.models_dir, hub, report)
-
-    def _reporter(self, half: str) -> Report:
-        def report(loading: Loading) -> None:
-            self._latest[half] = loading
-
-        return report
-
-    def _in_background(self, load: Callable[[], Loaded]) -> Future[Loaded]:
-        future: Future[Loaded] = Future()
-
-        def run() -> None:
-            try:
-                future.set_result(load())
-            except BaseException as error:  # handed to whoever waits
-                future.set_exception(error)
-
-        threading.Thread(target=run, name=load.__name__, daemon=True).start()
-        return future
-
-
-def _failed(future: Future[Any]) -> bool:
-    return future.done() and future.exception() is not None
+        hub = Hub(self.settings.hub_endpoint, self.settings.hub_offline)
+        return pull(weights, self.settings.models_dir, hub, report)

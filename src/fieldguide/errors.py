@@ -41,6 +41,10 @@ class EvaluationError(FieldguideError):
     """A questions file or an earlier run cannot be used."""
 
 
+class ConversationError(FieldguideError):
+    """A kept or exported conversation cannot be read or written."""
+
+
 class Cancelled(FieldguideError):
     """The caller asked for a stop, and the computation has ended."""
 

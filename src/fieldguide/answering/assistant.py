@@ -56,8 +56,8 @@ class AnswerOptions:
     second_reading: bool = True
     # answer from exactly these passages, without a search
     given: tuple[Chunk, ...] | None = None
-    # ask the model alone: no passage, no gate, no citation
-    without_guides: bool = False
+    without_guides: bool = False  # ask the model alone: no passage, no gate, no citation
+    search_text: str = ""  # searched for instead of what question and history give
 
 
 @dataclass(slots=True)
@@ -133,6 +133,7 @@ class Assistant:
         clock: _Clock,
     ) -> Iterator[Event]:
         rewritten = standalone(question, history)
+        rewritten = replace(rewritten, search_text=options.search_text or rewritten.search_text)
         clock.rewrite_s = clock.elapsed()
         yield Rewritten(rewritten.search_text, rewritten.changed)
 

@@ -109,6 +109,13 @@ def load_catalog(path: Path) -> Catalog:
         raise WeightsError(f"The catalogue {path} cannot be read: {error}.", "Install Fieldguide again.") from error
 
 
+def chat_models(catalog: Catalog, models_dir: Path) -> dict[str, str]:
+    """Models that may be chosen, by label or path, and what each is called: those for users, and files that are here."""
+    offered = {entry.label: entry.label.capitalize() for entry in catalog if entry.label in ("default", "fast")}
+    names = {catalog.find(label).files[0].path for label in offered}
+    return offered | {str(path): path.stem for path in sorted(models_dir.glob("*.gguf")) if path.name not in names}
+
+
 def _entry(item: dict[str, Any]) -> Weights:
     files = tuple(WeightsFile(**file) for file in item.pop("file"))
     sources = tuple(_source(dict(source)) for source in item.pop("source"))

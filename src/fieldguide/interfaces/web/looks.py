@@ -1,6 +1,10 @@
-"""How the page looks: a theme of system fonts (nothing is fetched), and a little CSS for what Gradio has no part for."""
+"""How the page looks: a theme of system fonts (nothing is fetched), and a stylesheet for what Gradio has no part for."""
+
+from pathlib import Path
 
 import gradio as gr
+
+_HERE = Path(__file__).parent
 
 
 def theme() -> gr.themes.Base:
@@ -11,27 +15,53 @@ def theme() -> gr.themes.Base:
         neutral_hue=gr.themes.colors.stone,
         font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
         font_mono=["ui-monospace", "SFMono-Regular", "Menlo", "monospace"],
+    ).set(
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_600",
+        button_primary_text_color="white",
+        button_primary_text_color_dark="white",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_400",
+        block_title_background_fill="transparent",
+        block_title_background_fill_dark="transparent",
+        block_title_padding="0",
+        block_title_text_color="*neutral_800",
+        block_title_text_color_dark="*neutral_200",
+        checkbox_label_background_fill_selected="*primary_700",
+        checkbox_label_background_fill_selected_dark="*primary_700",
+        checkbox_background_color_selected="*primary_700",
+        checkbox_background_color_selected_dark="*primary_700",
+        checkbox_border_color="*neutral_500",
+        checkbox_border_color_dark="*neutral_400",
+        input_placeholder_color="*neutral_600",
+        input_placeholder_color_dark="*neutral_400",
+        body_background_fill="#faf9f7",
+        body_background_fill_dark="#1a1816",
     )
 
 
-CSS = """
-:root { --fg-quiet: #57534e; }
-.dark { --fg-quiet: #b8b2ad; }
-.fg-header h1 { font-size: 1.5rem; font-weight: 700; margin: 0; }
-.fg-header p { margin: 0.15rem 0 0; color: var(--fg-quiet); }
-.fg-sources-title { font-size: 1.1rem; font-weight: 650; margin: 0; }
-#sources h3 { font-size: 0.85rem; font-weight: 650; margin: 0 0 0.4rem; color: var(--fg-quiet); }
-.fg-card + h3 { padding-top: 0.6rem; }
-.fg-card { border: 1px solid var(--border-color-primary); border-radius: 8px; background: var(--background-fill-primary);
-           padding: 0.6rem 0.75rem; margin-bottom: 0.5rem; overflow-wrap: anywhere; }
-.fg-card p { margin: 0; }
-.fg-card .fg-document { font-family: var(--font-mono); font-size: 0.78rem; color: var(--fg-quiet); }
-.fg-card .fg-where, .fg-card summary { font-size: 0.88rem; }
-.fg-card summary { cursor: pointer; }
-#sources blockquote { border-left: 3px solid var(--color-accent); margin: 0.45rem 0 !important; padding: 0 0 0 0.6rem; }
-.fg-card .fg-passage { white-space: pre-wrap; font-size: 0.88rem; margin-top: 0.4rem; }
-.fg-card mark { background: color-mix(in srgb, var(--color-accent) 30%, transparent); color: inherit; }
-.fg-empty, .fg-note { color: var(--fg-quiet); }
-.fg-status { font-size: 0.88rem; margin: 0; color: var(--fg-quiet); }
-#conversation .message { overflow-wrap: anywhere; max-width: 42rem; }
+CSS = (_HERE / "page.css").read_text(encoding="utf-8")
+JAVASCRIPT = (_HERE / "page.js").read_text(encoding="utf-8")
+
+# Gradio confines the media rules of a stylesheet to its own content; this is for all of the page.
+HEAD = """<style>
+@media (prefers-reduced-motion: reduce) {
+  *, ::before, ::after { animation: none !important; transition: none !important; scroll-behavior: auto !important; }
+}
+</style>"""
+
+GUIDE_CSS = """
+body { font: 1rem/1.6 system-ui, sans-serif; margin: 0; padding: 1.5rem 1rem 40vh; background: #faf9f7; color: #292524; }
+main { max-width: 46rem; margin: 0 auto; overflow-wrap: anywhere; }
+h1 { font-size: 1.5rem; margin: 0; }
+.place { color: #57534e; overflow-wrap: anywhere; }
+pre { font: inherit; white-space: pre-wrap; overflow-wrap: anywhere; }
+mark { background: #d1fae5; color: inherit; box-shadow: 0 0 0 .3rem #d1fae5; scroll-margin-top: 20vh; }
+@media (prefers-color-scheme: dark) {
+  body { background: #1a1816; color: #e7e5e4; }
+  .place { color: #b8b2ad; }
+  mark { background: #064e3b; box-shadow: 0 0 0 .3rem #064e3b; }
+}
 """

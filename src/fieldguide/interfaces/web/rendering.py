@@ -1,10 +1,13 @@
-"""Events to what the page shows: pure functions. Text of documents, models and users is always escaped."""
+"""Events and exchanges to what the page shows: pure functions. Text of documents, models and users is always escaped."""
 
 from collections.abc import Sequence
 from html import escape
 
 from fieldguide.events import Event, Failed, Finished, Gated, Loading, Queued, Reading, Reread, Retrieved, Rewritten, Token
-from fieldguide.types import Answer, Citation, Hit, Quote
+from fieldguide.interfaces.conversations import Conversation, Exchange
+from fieldguide.interfaces.receipts import VERDICTS, exchange_text
+from fieldguide.interfaces.web import sources
+from fieldguide.types import Answer, Quote, Sentence
 
 
 def status_line(event: Event) -> str | None:
@@ -16,92 +19,29 @@ def status_line(event: Event) -> str | None:
         case Queued():
             return f"{_ordinal(event.position)} in the queue"
         case Rewritten():
-            return f"Searching for: {event.question}" if event.changed else "Searching"
+            return "Searching, with the question before it" if event.changed else "Searching"
         case Retrieved():
             return f"Found {len(event.result.hits)} passages"
         case Reading():
-            return f"Reading {event.tokens} tokens, {event.done} done, {event.from_cache} known already"
+            return f"Reading {event.tokens} tokens, {event.done} done, {event.from_cache} from cache"
         case Gated(answerable=True) | Token():
             return "Answering"
         case Reread():
             return "Unsure: reading the nearest sentences again"
         case Finished():
-            return _summary(event.answer)
+            return summary(event.answer)
         case Failed():
             return f"{event.message} {event.remedy}".strip()
     return None
 
 
 def status(text: str) -> str:
-    """A line that screen readers announce when it changes, as HTML."""
-    return f"<p class='fg-status' role='status'>{escape(text) or '&nbsp;'}</p>"
+    """The line above the question box, as HTML."""
+    return f"<p class='fg-status'>{escape(text) or '&nbsp;'}</p>"
 
 
-def answer_text(answer: Answer) -> str:
-    """The prose with its citation markers; sentences that no source supports are marked in words."""
-    if answer.abstained:
-        return answer.text
-    pieces = []
-    for sentence in answer.sentences:
-        markers = "".join(f"[{marker}]" for marker in sentence.markers)
-        note = "" if sentence.verdict == "supported" else f" ({_VERDICTS[sentence.verdict]})"
-        pieces.append(f"{sentence.text} {markers}".strip() + note)
-    return " ".join(pieces)
-
-
-def sources_panel(answer: Answer) -> str:
-    """Cited sources with their quotes, then the passages that were also retrieved, as HTML."""
-    cited = {(citation.document, citation.section) for citation in answer.citations}
-    others = [hit for hit in answer.retrieved if (hit.chunk.document, hit.chunk.section) not in cited][:6]
-    heading = "Closest passages" if answer.abstained else "Also retrieved"
-    parts = [f"<p class='fg-note'>{escape(answer.note)}</p>"] if answer.note else []
-    if answer.citations:
-        parts.append("<h3>Cited</h3>" + "".join(map(_citation_card, answer.citations)))
-    parts.append(f"<h3>{heading}</h3>" + "".join(map(_hit_card, others)))
-    return "".join(parts)
-
-
-def quotes_panel(quotes: Sequence[Quote]) -> str:
-    """The sentences that look like the answer, before the model has spoken, as HTML."""
-    if not quotes:
-        return "<p class='fg-empty'>Reading the closest passages …</p>"
-    cards = [
-        f"<article class='fg-card'><p class='fg-where'>{_place(q.chunk.document, q.chunk.section)}</p>"
-        f"<blockquote>{escape(q.text)}</blockquote></article>"
-        for q in quotes[:_QUOTES_SHOWN]
-    ]
-    return "<h3>This looks like the answer</h3>" + "".join(cards)
-
-
-NO_SOURCES = "<p class='fg-empty'>Sources appear here: the sentences that an answer rests on, and where they stand.</p>"
-
-_QUOTES_SHOWN = 3
-_VERDICTS = {"weak": "only partly supported by the guides", "unsupported": "not supported by the guides"}
-
-
-def _citation_card(citation: Citation) -> str:
-    passage = escape(citation.passage).replace(escape(citation.quote), f"<mark>{escape(citation.quote)}</mark>", 1)
-    return (
-        f"<article class='fg-card' id='source-{citation.marker}'>"
-        f"<p class='fg-where'><b>[{citation.marker}]</b> {_place(citation.document, citation.section)}</p>"
-        f"<blockquote>{escape(citation.quote)}</blockquote>"
-        f"<details><summary>Read the passage</summary><p class='fg-passage'>{passage}</p></details></article>"
-    )
-
-
-def _hit_card(hit: Hit) -> str:
-    chunk = hit.chunk
-    return (
-        f"<article class='fg-card'><details><summary>{_place(chunk.document, chunk.section)}</summary>"
-        f"<p class='fg-passage'>{escape(chunk.text)}</p></details></article>"
-    )
-
-
-def _place(document: str, section: str) -> str:
-    return f"<span class='fg-document'>{escape(document)}</span> {escape(section)}"
-
-
-def _summary(answer: Answer) -> str:
+def summary(answer: Answer) -> str:
+    """How an answer turned out, in one line."""
     seconds = f"{answer.timings.total_s:.1f} s"
     if answer.abstained:
         return f"Not in the guides ({seconds})"
@@ -110,6 +50,141 @@ def _summary(answer: Answer) -> str:
     count = len(answer.sentences)
     noun = "sentence" if count == 1 else "sentences"
     return f"{supported} of {count} {noun} supported by the guides; {first}done after {seconds}"
+
+
+def conversation(held: Conversation, covered: Sequence[str] = (), exports: str = "") -> str:
+    """All finished exchanges; `exports` is where the conversation can be saved from."""
+    last = len(held.exchanges) - 1
+    shown = "".join(exchange(e, n, is_last=n == last, covered=covered) for n, e in enumerate(held.exchanges))
+    links = (
+        f"<p class='fg-exports'>Save this conversation: <a href='{escape(exports)}.md' download>Markdown</a> "
+        f"<a href='{escape(exports)}.json' download>JSON</a></p>"
+    )
+    return shown + (links if exports and shown else "")
+
+
+def exchange(held: Exchange, position: int, *, is_last: bool, covered: Sequence[str] = ()) -> str:
+    """One question with all that came of it."""
+    answer = held.answer
+    parts = [_question(held.question, position), _searched(held, position, is_last=is_last)]
+    if answer is None:
+        written = f"<p class='fg-prose'>{escape(held.written)}</p>" if held.written else ""
+        parts.append(f"<div class='fg-answers'>{written}<p class='fg-failure'>{escape(held.failure)}</p></div>")
+    else:
+        parts.append(f"<div class='fg-answers'>{_grounded(answer, beside=held.alone is not None)}{_alone(held.alone)}</div>")
+        parts.append(f"<p class='fg-facts'>{escape(_facts(held, answer))}</p>")
+    parts.append(_actions(held, position, is_last=is_last))
+    if answer is not None:
+        parts.append(f"<div class='fg-kept-sources' hidden>{sources.sources_of(answer, covered)}</div>")
+    parts.append(f"<div class='fg-plain' hidden>{escape(exchange_text(held))}</div>")
+    return f"<article class='fg-exchange' data-position='{position}'>{''.join(parts)}</article>"
+
+
+def under_way(question: str, search_text: str, quotes: Sequence[Quote], text: str, grounded: str, alone: str | None) -> str:
+    """The exchange that is being answered: the prose, in room that is kept for it, and below it what looks like the answer.
+
+    `grounded` is the finished answer as HTML while the model answers once more without the guides.
+    """
+    searched = f"<p class='fg-searched'>Searched for: {escape(search_text)}</p>" if search_text else ""
+    prose = grounded or f"<section class='fg-answer'><p class='fg-prose fg-streaming'>{escape(text)}</p></section>"
+    found = "" if grounded else f"<div class='fg-quotes'>{sources.quotes(quotes)}</div>"
+    return (
+        f"<article class='fg-exchange fg-under-way'>{_asked(question)}{searched}"
+        f"<div class='fg-answers'>{prose}{_alone(alone)}</div>{found}</article>"
+    )
+
+
+def grounded_answer(answer: Answer) -> str:
+    """The checked answer, with the model's own to be set beside it."""
+    return _grounded(answer, beside=True)
+
+
+def _asked(question: str) -> str:
+    return f"<h2 class='fg-question'>{escape(question)}</h2>"
+
+
+def _question(question: str, position: int) -> str:
+    return (
+        f"<div class='fg-asked'>{_asked(question)}"
+        f"<button type='button' class='fg-button' data-do='edit' data-position='{position}' "
+        f"aria-label='Edit question {position + 1}'>Edit</button></div>"
+    )
+
+
+def _searched(held: Exchange, position: int, *, is_last: bool) -> str:
+    if not held.search_text:
+        return ""
+    if not is_last:
+        return f"<p class='fg-searched'>Searched for: {escape(held.search_text)}</p>"
+    return (
+        f"<form class='fg-searched' data-position='{position}'><label>Searched for: "
+        f"<input name='search' value='{escape(held.search_text)}' maxlength='1000'></label> "
+        "<button class='fg-button'>Search again</button></form>"
+    )
+
+
+def _grounded(answer: Answer, *, beside: bool) -> str:
+    heading = "<h3>From the guides</h3>" if beside else ""
+    if answer.abstained:
+        refusal = f"<p class='fg-prose'>{escape(answer.text)}</p>{sources.closest(answer)}"
+        return f"<section class='fg-answer'>{heading}{refusal}</section>"
+    note = f"<p class='fg-note'>{escape(answer.note)}</p>" if answer.note else ""
+    return f"<section class='fg-answer'>{heading}<p class='fg-prose'>{_prose(answer)}</p>{note}</section>"
+
+
+def _alone(text: str | None) -> str:
+    if text is None:
+        return ""
+    return (
+        "<section class='fg-alone'><h3>Without the guides</h3><p class='fg-note'>From the model's memory. Not checked.</p>"
+        f"<p class='fg-alone-prose'>{escape(text)}</p></section>"
+    )
+
+
+def _prose(answer: Answer) -> str:
+    """The sentences with their markers and verdicts, and line breaks where the model made them."""
+    pieces, position = [], 0
+    for sentence in answer.sentences:
+        start = answer.text.find(sentence.text, position)
+        gap = answer.text[position:start] if start >= 0 else ""
+        position = start + len(sentence.text) if start >= 0 else position
+        pieces.append(("<br>" if "\n" in gap else " ") + _sentence(sentence, answer))
+    return "".join(pieces).removeprefix(" ")
+
+
+def _sentence(sentence: Sentence, answer: Answer) -> str:
+    places = {c.marker: c.section for c in answer.citations}
+    markers = "".join(
+        f"<button type='button' class='fg-marker' data-do='card' data-card='{m}' "
+        f"aria-label='Source {m}: {escape(places.get(m, ''))}'>[{m}]</button>"
+        for m in sentence.markers
+    )
+    word = VERDICTS.get(sentence.verdict)
+    verdict = f" <span class='fg-verdict'>{word}</span>" if word else ""
+    text = f"<span>{escape(sentence.text)}</span>"
+    return f"<span class='fg-sentence' data-verdict='{sentence.verdict}'>{text} {markers}{verdict}</span>"
+
+
+def _facts(held: Exchange, answer: Answer) -> str:
+    facts = [summary(answer)]
+    if held.passages_read:
+        facts.append(f"{held.passages_from_cache} of {held.passages_read} passages from cache")
+    if held.receipt and held.receipt.temperature:
+        facts.append(f"tried again with seed {held.receipt.seed}")
+    return "; ".join(facts)
+
+
+def _actions(held: Exchange, position: int, *, is_last: bool) -> str:
+    buttons = []
+    if held.answer:
+        buttons += [_button("sources", "Sources", position), _button("copy", "Copy", position)]
+    if is_last:
+        buttons.append(_button("again", "Try again", position))
+    return f"<div class='fg-actions'>{''.join(buttons)}</div>" if buttons else ""
+
+
+def _button(does: str, label: str, position: int) -> str:
+    return f"<button type='button' class='fg-button' data-do='{does}' data-position='{position}'>{label}</button>"
 
 
 def _ordinal(number: int) -> str:

@@ -1,0 +1,258 @@
+// What the page does by itself, without asking the server: one listener for each kind of event, for all of the page.
+// Gradio runs this once, with `trigger` in scope; the names passed to it are the events that Python answers.
+
+const find = (selector, root = document) => root.querySelector(selector);
+const box = () => find("#question textarea");
+const narrow = () => window.matchMedia("(max-width: 1099px)").matches;
+const remembered = (name, value) => {
+  try {
+    return value === undefined ? localStorage.getItem(name) : localStorage.setItem(name, value);
+  } catch {
+    return null; // a browser that keeps nothing is no reason to fail
+  }
+};
+
+function fill(text) {
+  const area = box();
+  area.value = text;
+  area.dispatchEvent(new Event("input", { bubbles: true }));
+  area.focus();
+}
+
+// Sources: each exchange carries its own, hidden; the panel shows a copy of those of one exchange.
+function showSources(exchange, card, { open = true } = {}) {
+  const kept = exchange && find(".fg-kept-sources", exchange);
+  const body = find(".fg-panel-body");
+  if (!kept) return;
+  body.replaceChildren(...[...kept.children].map((child) => child.cloneNode(true)));
+  for (const each of body.querySelectorAll(".fg-card")) each.id = `source-${each.dataset.card}`;
+  body.scrollTop = 0;
+  if (open && narrow()) {
+    find(".fg-panel").classList.add("fg-opened");
+    body.focus();
+  }
+  const chosen = card && find(`[data-card="${CSS.escape(card)}"]`, body);
+  if (!chosen) return;
+  chosen.classList.add("fg-chosen");
+  const details = find("details", chosen);
+  details.open = true;
+  const top = chosen.getBoundingClientRect().top - body.getBoundingClientRect().top;
+  body.scrollTop = top - 8;
+}
+
+function closeSources() {
+  const panel = find(".fg-panel");
+  const was = panel.classList.contains("fg-opened");
+  panel.classList.remove("fg-opened");
+  if (was) returnTo?.focus();
+  return was;
+}
+let returnTo = null;
+
+async function copy(button) {
+  const text = find(".fg-plain", button.closest(".fg-exchange")).textContent;
+  let done = true;
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    done = false;
+  }
+  button.textContent = done ? "Copied" : "Not allowed";
+  setTimeout(() => (button.textContent = "Copy"), 1500);
+}
+
+async function openTopics() {
+  const dialog = find("#topics");
+  dialog.showModal();
+  const list = find(".fg-topics", dialog);
+  try {
+    const answer = await fetch("/topics");
+    const text = await answer.text();
+    if (answer.ok) list.innerHTML = text; // escaped by the server
+    else list.textContent = text;
+  } catch {
+    list.textContent = "Fieldguide does not answer.";
+  }
+}
+
+const deeds = {
+  ask: (button) => find("#composer").inert || trigger("ask", { question: button.dataset.question }),
+  again: (button) => trigger("ask", { position: Number(button.dataset.position) }),
+  edit: (button) => {
+    trigger("edit", { position: Number(button.dataset.position) });
+    box().focus();
+  },
+  cancel: () => trigger("cancel"),
+  open: (button) => {
+    trigger("open", { id: button.dataset.id });
+    if (narrow()) toggleSidebar(false);
+  },
+  delete: (button) => trigger("delete", { id: button.dataset.id }),
+  restore: (button) => trigger("restore", { id: button.dataset.id }),
+  fill: (button) => {
+    find("#topics").close();
+    fill(button.dataset.question);
+  },
+  card: (button) => {
+    returnTo = button;
+    hush();
+    showSources(button.closest(".fg-exchange"), button.dataset.card);
+  },
+  sources: (button) => {
+    returnTo = button;
+    showSources(button.closest(".fg-exchange"));
+  },
+  "close-sources": closeSources,
+  copy,
+  topics: openTopics,
+  "close-topics": () => find("#topics").close(),
+  dismiss: (button) => {
+    remembered("fieldguide-note", "dismissed");
+    button.closest(".fg-notice").hidden = true;
+    box().focus();
+  },
+};
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest?.("[data-do]");
+  if (button) deeds[button.dataset.do]?.(button);
+});
+
+document.addEventListener("submit", (event) => {
+  const form = event.target.closest("form.fg-searched");
+  if (!form) return;
+  event.preventDefault();
+  trigger("ask", { position: Number(form.dataset.position), search_text: new FormData(form).get("search") });
+});
+
+// The tooltip of a marker: its source sentence, kept inside the window.
+const tooltip = () => find("#tooltip");
+function explain(marker) {
+  const card = find(`.fg-kept-sources [data-card="${CSS.escape(marker.dataset.card)}"] blockquote`, marker.closest(".fg-exchange"));
+  if (!card) return;
+  const tip = tooltip();
+  tip.textContent = card.textContent;
+  tip.hidden = false;
+  marker.setAttribute("aria-describedby", "tooltip");
+  const at = marker.getBoundingClientRect();
+  const left = Math.min(Math.max(8, at.left - 12), document.documentElement.clientWidth - tip.offsetWidth - 8);
+  const above = at.top - tip.offsetHeight - 6;
+  tip.style.left = `${left}px`;
+  tip.style.top = `${above > 8 ? above : at.bottom + 6}px`;
+}
+function hush() {
+  if (!tooltip().hidden) tooltip().hidden = true;
+}
+for (const [begin, end] of [["mouseover", "mouseout"], ["focusin", "focusout"]]) {
+  document.addEventListener(begin, (event) => event.target.closest?.(".fg-marker") && explain(event.target.closest(".fg-marker")));
+  document.addEventListener(end, (event) => event.target.closest?.(".fg-marker") && hush());
+}
+window.addEventListener("scroll", hush, { passive: true });
+
+function leave() {
+  const stop = find("#stop");
+  if (!tooltip().hidden) return hush();
+  if (find("#topics").open) return; // the dialog closes itself
+  if (closeSources()) return;
+  if (stop?.offsetParent) return stop.click();
+  if (find("#banner .fg-notice")) trigger("cancel");
+}
+document.addEventListener("keydown", (event) => {
+  if (event.isComposing) return;
+  if (event.key === "Escape") leave();
+  const inBox = event.target === box() && box().value === "";
+  if (event.key === "ArrowUp" && inBox && find("#conversation .fg-exchange")) {
+    event.preventDefault();
+    trigger("edit", { position: -1 });
+  }
+});
+
+// A new question goes to the top of the window, where there is room for its answer; a new answer shows its sources.
+let asked = false;
+let shown = "";
+function followAnswer() {
+  const running = find("#under-way .fg-exchange");
+  if (running && !asked) {
+    const first = !find("#conversation .fg-exchange");
+    if (first) window.scrollTo({ top: 0, behavior: "instant" });
+    else running.scrollIntoView({ block: "start", behavior: "instant" });
+    find(".fg-panel-body").replaceChildren();
+    sessionStorage.removeItem("fieldguide-draft");
+  }
+  asked = Boolean(running);
+  document.body.classList.toggle("fg-answering", asked);
+  const last = [...document.querySelectorAll("#conversation .fg-exchange")].at(-1);
+  const kept = last && find(".fg-kept-sources", last);
+  const now = kept ? kept.innerHTML + last.dataset.position : "";
+  if (now !== shown && !running) {
+    shown = now;
+    if (kept) showSources(last, null, { open: false });
+    else find(".fg-panel-body").replaceChildren();
+  }
+}
+
+function toggleSidebar(open) {
+  const sidebar = find(".sidebar");
+  if (sidebar && sidebar.classList.contains("open") !== open) find(".toggle-button", sidebar)?.click();
+}
+
+// What is typed survives a reload.
+document.addEventListener("input", (event) => {
+  if (event.target === box()) sessionStorage.setItem("fieldguide-draft", event.target.value);
+});
+
+// The engine's state, and whether there is one: asked for once a second while something is going on, else less often.
+const percent = (share) => (share === null ? "" : ` ${Math.round(share * 100)}%`);
+let instance = null;
+let lost = false;
+function tell(text) {
+  const notice = find("#connection");
+  notice.textContent = text;
+  notice.hidden = !text;
+}
+async function watchEngine() {
+  let pause = 1000;
+  try {
+    const answer = await fetch("/api/status", { cache: "no-store" });
+    if (!answer.ok) throw new Error(answer.statusText);
+    const status = await answer.json();
+    if (lost || (instance && instance !== status.instance)) {
+      sessionStorage.setItem("fieldguide-notice", "Fieldguide was started again. Your conversation is back.");
+      sessionStorage.setItem("fieldguide-draft", box().value);
+      return window.location.reload();
+    }
+    instance = status.instance;
+    const lines = status.loading.map((one) => `${one.what}${percent(one.share)} ${one.detail}`.trim());
+    find("#engine").textContent = status.failure ?? ([...(status.ready ? ["Ready"] : []), ...lines].join(" · ") || "Starting");
+    if (status.ready && !lines.length) pause = 3000;
+  } catch {
+    lost = true;
+    tell("The connection to Fieldguide is lost. Start it again with: fieldguide chat. This page then goes on by itself.");
+  }
+  setTimeout(watchEngine, pause);
+}
+
+// The script may run before the rest of the page is there, and nothing can be asked before the server knows who asks.
+function start() {
+  if (find("#composer")) find("#composer").inert = true;
+  if (!find("#shelf .fg-shelf, #shelf .fg-note, #shelf .fg-problem")) return setTimeout(start, 20);
+  if (!["#main", "#first-run", "#engine", ".fg-panel-body", ".sidebar", "#question textarea"].every((part) => find(part))) {
+    return setTimeout(start, 20);
+  }
+  find("#composer").inert = false;
+  if (!narrow()) box().focus();
+  new MutationObserver(followAnswer).observe(find("#main"), { childList: true, subtree: true, characterData: true });
+  toggleSidebar(window.innerWidth >= 1280);
+  find("#first-run").hidden = remembered("fieldguide-note") === "dismissed";
+  const back = sessionStorage.getItem("fieldguide-notice");
+  if (back) {
+    sessionStorage.removeItem("fieldguide-notice");
+    tell(back);
+    setTimeout(() => tell(""), 8000);
+  }
+  const draft = sessionStorage.getItem("fieldguide-draft");
+  if (draft && !box().value) fill(draft);
+  followAnswer();
+  watchEngine();
+}
+start();

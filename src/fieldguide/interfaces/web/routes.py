@@ -1,0 +1,92 @@
+"""Plain pages beside the chat: a guide's whole text, what can be asked, and conversations to save.
+
+Nothing in a request is used as a path: passages are looked up in the index, guides by name among the known ones.
+"""
+
+from collections.abc import Callable
+from html import escape
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from fieldguide.assembly import Fieldguide
+from fieldguide.errors import FieldguideError
+from fieldguide.interfaces.conversations import ConversationStore, to_json
+from fieldguide.interfaces.receipts import to_markdown
+from fieldguide.interfaces.web import welcome
+from fieldguide.interfaces.web.looks import GUIDE_CSS
+from fieldguide.types import Chunk, Document
+
+
+def routes(fieldguide: Fieldguide, store: ConversationStore) -> list[Route]:
+    """The pages, to be served beside the chat."""
+
+    def guide(request: Request) -> Response:
+        _require_index(fieldguide)
+        found = fieldguide.chunks([request.path_params["chunk"]])
+        document = next((d for d in fieldguide.guides() if found and d.name == found[0].document), None)
+        if document is None:
+            raise HTTPException(404, "This passage is no longer in the guides. Ask again to find the newest.")
+        return HTMLResponse(guide_page(document, found[0]))
+
+    def topics(_: Request) -> Response:
+        _require_index(fieldguide)
+        return HTMLResponse(welcome.topics(fieldguide.chunks()))
+
+    def export(request: Request) -> Response:
+        kind = request.path_params["kind"]
+        held = store.load(request.path_params["owner"], request.path_params["conversation"])
+        if not held.exchanges or kind not in ("md", "json"):
+            raise HTTPException(404, "There is no such conversation.")
+        text, media = (to_markdown(held), "text/markdown") if kind == "md" else (to_json(held), "application/json")
+        name = f'attachment; filename="fieldguide-{held.id[:8]}.{kind}"'
+        return Response(text, media_type=media, headers={"content-disposition": name})
+
+    return [
+        Route("/guide/{chunk}", _told(guide)),
+        Route("/topics", _told(topics)),
+        Route("/conversations/{owner}/{conversation}.{kind}", _told(export)),
+    ]
+
+
+def _require_index(fieldguide: Fieldguide) -> None:
+    if not fieldguide.is_ready:
+        raise HTTPException(503, "The guides are still being loaded. Try again in a moment.")
+
+
+def _told(page: Callable[[Request], Response]) -> Callable[[Request], Response]:
+    """The same page; what goes wrong is told in one line of text."""
+
+    def answer(request: Request) -> Response:
+        try:
+            return page(request)
+        except HTTPException as error:
+            return PlainTextResponse(error.detail, error.status_code)
+        except FieldguideError as error:
+            return PlainTextResponse(str(error), 404)
+
+    return answer
+
+
+def guide_page(document: Document, chunk: Chunk) -> str:
+    """The guide's text as it stands in its file, with the passage marked."""
+    text = document.text
+    # The file may be newer than the index: then the passage is looked for, and where it is gone nothing is marked.
+    start, end = chunk.start, chunk.end
+    if text[start:end] not in chunk.text or start == end:
+        start = text.find(chunk.text)
+        end = start + len(chunk.text)
+    if start < 0:
+        body = f"<p role='note'>The guide has changed since it was indexed.</p><pre>{escape(text)}</pre>"
+    else:
+        marked = f"<mark id='passage' tabindex='-1'>{escape(text[start:end])}</mark>"
+        body = f"<pre>{escape(text[:start])}{marked}{escape(text[end:])}</pre>"
+    title = escape(document.title)
+    return (
+        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{title}</title>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'><meta name='color-scheme' content='light dark'>"
+        f"<style>{GUIDE_CSS}</style></head><body><main><h1>{title}</h1>"
+        f"<p class='place'>{escape(document.name)} &middot; {escape(chunk.section)}</p>{body}</main></body></html>"
+    )

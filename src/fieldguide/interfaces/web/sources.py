@@ -1,0 +1,81 @@
+"""The sources of an answer as cards: where a sentence stands, what it says, and the passage around it. All text is escaped."""
+
+from collections.abc import Sequence
+from html import escape
+
+from fieldguide.types import Answer, Citation, Hit, Quote
+
+_QUOTES_SHOWN = 3
+_OTHERS_SHOWN = 8
+
+
+def sources_of(answer: Answer, covered: Sequence[str] = ()) -> str:
+    """Cited sources with their quotes, then the passages that were also retrieved; `covered` are the guides' titles."""
+    cited = {(citation.document, citation.section) for citation in answer.citations}
+    others = [hit for hit in answer.retrieved if (hit.chunk.document, hit.chunk.section) not in cited][:_OTHERS_SHOWN]
+    parts = []
+    if answer.citations:
+        parts.append("<h3>Cited</h3>" + "".join(map(_citation_card, answer.citations)))
+    heading = "Closest passages" if answer.abstained else "Also retrieved"
+    parts.append(f"<h3>{heading}</h3>" + "".join(map(_hit_card, others)))
+    if answer.abstained and covered:
+        titles = "".join(f"<li>{escape(title)}</li>" for title in covered)
+        parts.append(f"<h3>What the guides cover</h3><ul class='fg-covered'>{titles}</ul>{TOPICS_BUTTON}")
+    return "".join(parts)
+
+
+def closest(answer: Answer) -> str:
+    """Under a refusal: the nearest passages, each a button that opens it."""
+    items = "".join(
+        f"<li><button type='button' class='fg-link' data-do='card' data-card='hit-{hit.rank}'>"
+        f"{escape(hit.chunk.section)}</button> <span class='fg-document'>{escape(hit.chunk.document)}</span></li>"
+        for hit in answer.retrieved[:3]
+    )
+    return f"<div class='fg-closest'><h3>Closest passages</h3><ul>{items}</ul>{TOPICS_BUTTON}</div>"
+
+
+def quotes(found: Sequence[Quote]) -> str:
+    """The sentences that look like the answer, before the model has spoken."""
+    if not found:
+        return ""
+    cards = "".join(
+        f"<li><blockquote>{escape(_row(q.text))}</blockquote>"
+        f"<p class='fg-where'>{escape(q.chunk.section)} <span class='fg-document'>{escape(q.chunk.document)}</span></p></li>"
+        for q in found[:_QUOTES_SHOWN]
+    )
+    return f"<h3>This looks like the answer</h3><ul>{cards}</ul>"
+
+
+TOPICS_BUTTON = "<button type='button' class='fg-button' data-do='topics'>What can I ask?</button>"
+
+
+def _row(quote: str) -> str:
+    """The row of a table without its bars; any other sentence as it is."""
+    cells = quote.strip().strip("|").split("|")
+    return " · ".join(cell.strip() for cell in cells) if quote.lstrip().startswith("|") else quote
+
+
+def _citation_card(citation: Citation) -> str:
+    text = citation.passage.removeprefix(f"{citation.section}\n")
+    passage = escape(text).replace(escape(citation.quote), f"<mark>{escape(citation.quote)}</mark>", 1)
+    return (
+        f"<article class='fg-card' data-card='{citation.marker}'>"
+        f"<h4><span class='fg-number'>[{citation.marker}]</span> {escape(citation.section)}</h4>"
+        f"<p class='fg-document'>{escape(citation.document)}</p><blockquote>{escape(_row(citation.quote))}</blockquote>"
+        f"{_passage(passage, citation.chunk_id)}</article>"
+    )
+
+
+def _hit_card(hit: Hit) -> str:
+    chunk = hit.chunk
+    return (
+        f"<article class='fg-card' data-card='hit-{hit.rank}'><h4>{escape(chunk.section)}</h4>"
+        f"<p class='fg-document'>{escape(chunk.document)}</p>{_passage(escape(chunk.text), chunk.id)}</article>"
+    )
+
+
+def _passage(escaped_text: str, chunk_id: str) -> str:
+    return (
+        f"<details><summary>Read the passage</summary><p class='fg-passage'>{escaped_text}</p></details>"
+        f"<a class='fg-open' href='/guide/{escape(chunk_id)}#passage' target='_blank' rel='noopener'>Open the guide here</a>"
+    )

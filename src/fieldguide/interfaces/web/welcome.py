@@ -1,0 +1,75 @@
+"""What stands on the page before the first question, and what can be asked at all. All text is escaped."""
+
+import re
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from fieldguide.interfaces.conversations import Conversation, Listing
+from fieldguide.interfaces.web.sources import TOPICS_BUTTON
+from fieldguide.types import Chunk, Document
+
+EXAMPLES = {
+    "generative-model-families.md": "Who introduced GANs, and when?",
+    "beyond-llms-field-guide.md": "How many experts does Mixtral have?",
+    "tour-of-model-families.md": "How many hours of audio was Whisper trained on?",
+    "multimodal-atlas.md": "How does a vision-language-action model control a robot?",
+    "architecture-cards.md": "What does latent diffusion do, and which system uses it?",
+    "how-fieldguide-works.md": "How does Fieldguide decide whether to answer?",
+}
+_QUESTION_HEADING = re.compile(r"^#{1,6}[ \t]+(.+\?)[ \t]*#*$", re.MULTILINE)
+
+
+def welcome(guides: Sequence[Document]) -> str:
+    """An invitation, with one question for each guide."""
+    items = "".join(
+        f"<li><button type='button' class='fg-example' data-do='ask' data-question='{escape(question)}'>"
+        f"<span>{escape(question)}</span> <span class='fg-document'>{escape(guide.title)}</span></button></li>"
+        for guide in guides
+        if (question := _example(guide))
+    )
+    return (
+        "<section class='fg-welcome'><h2>Ask the guides</h2><p>Every sentence of an answer is checked against them and says "
+        f"where it stands. What they do not answer is refused.</p><ul>{items}</ul>{TOPICS_BUTTON}</section>"
+    )
+
+
+def topics(chunks: Iterable[Chunk]) -> str:
+    """Every heading of every guide, as a question that a click puts into the box."""
+    by_guide: dict[str, dict[str, None]] = {}  # titles to headings, each once and in order
+    for chunk in chunks:
+        heading = chunk.heading_path[-1] if chunk.heading_path else chunk.title
+        by_guide.setdefault(chunk.title, {})[heading] = None
+    return "".join(
+        f"<details><summary>{escape(title)} <span class='fg-count'>{len(headings)}</span></summary><ul>"
+        + "".join(f"<li>{_topic(heading)}</li>" for heading in headings)
+        + "</ul></details>"
+        for title, headings in by_guide.items()
+    )
+
+
+def shelf(listing: Listing, current: str, words: str = "") -> str:
+    """The kept conversations, each with a button that deletes it."""
+    items = "".join(_kept(held, is_current=held.id == current) for held in listing.conversations)
+    empty = "Nothing found." if words else "Conversations are kept here, on this machine only."
+    problems = "".join(f"<p class='fg-problem'>{escape(problem)}</p>" for problem in listing.problems)
+    return f"{problems}<ul class='fg-shelf'>{items}</ul>" if items else f"{problems}<p class='fg-note'>{empty}</p>"
+
+
+def _kept(held: Conversation, *, is_current: bool) -> str:
+    current = " aria-current='true'" if is_current else ""
+    title = escape(held.title)
+    return (
+        f"<li><button type='button' class='fg-kept' data-do='open' data-id='{held.id}'{current}>{title}</button>"
+        f"<button type='button' class='fg-delete' data-do='delete' data-id='{held.id}' aria-label='Delete: {title}'>"
+        "Delete</button></li>"
+    )
+
+
+def _example(guide: Document) -> str:
+    heading = _QUESTION_HEADING.search(guide.text)
+    return EXAMPLES.get(guide.name) or (heading.group(1) if heading else "")
+
+
+def _topic(heading: str) -> str:
+    question = heading if heading.endswith("?") else f"What do the guides say about {heading}?"
+    return f"<button type='button' class='fg-link' data-do='fill' data-question='{escape(question)}'>{escape(heading)}</button>"

@@ -1,0 +1,150 @@
+"""Conversations that the page keeps, and how it bears reloads and restarts, in a real browser."""
+
+import json
+
+import pytest
+
+from browser import answers, ask, finished, free_port, opened, says
+from fakes import ScriptedModel, SlowModel
+from fieldguide.interfaces.api import create_api
+from fieldguide.interfaces.web.app import create_app, launch
+
+pytestmark = pytest.mark.browser
+
+GOOD = "The queen lays up to 2,000 eggs a day."
+TALL = "The Quillon lighthouse is 37 metres tall."
+QUESTION = "How many eggs does the queen lay?"
+OTHER = "How tall is the Quillon lighthouse?"
+WIDE = {"viewport": {"width": 1440, "height": 900}}
+
+
+def kept(page) -> list[str]:
+    return [element.inner_text() for element in page.query_selector_all("#shelf .fg-kept")]
+
+
+def ask_two(page) -> None:
+    ask(page, QUESTION)
+    finished(page)
+    page.click("#clear")
+    says(page, "#conversation", "Ask the guides")
+    ask(page, OTHER)
+    finished(page)
+
+
+def test_a_reload_brings_the_last_conversation_back(browser, serve):
+    with opened(browser, serve(ScriptedModel([GOOD]))) as (page, _, _):
+        ask(page, QUESTION)
+        finished(page)
+        page.reload()
+        finished(page)
+        assert answers(page) == [f"{GOOD} [1]"]
+        assert "bees.md" in page.inner_text("#source-1")
+
+
+def test_a_question_whose_tab_is_reloaded_mid_answer_is_not_lost(browser, serve):
+    with opened(browser, serve(SlowModel(["word " * 100, GOOD]))) as (page, _, _):
+        ask(page, QUESTION)
+        says(page, "#under-way", "word")
+        page.reload()
+        finished(page)
+        page.click("[data-do=again]")
+        says(page, ".fg-prose", GOOD)
+
+
+def test_conversations_are_listed_by_their_first_question_and_opened_by_a_click(browser, serve):
+    with opened(browser, serve(ScriptedModel([GOOD, TALL])), **WIDE) as (page, _, _):
+        ask_two(page)
+        assert sorted(kept(page)) == [QUESTION, OTHER]
+        page.get_by_role("button", name=QUESTION, exact=True).click()
+        says(page, "#conversation", GOOD)
+        assert answers(page) == [f"{GOOD} [1]"]
+
+
+def test_conversations_are_searched(browser, serve):
+    with opened(browser, serve(ScriptedModel([GOOD, TALL])), **WIDE) as (page, _, _):
+        ask_two(page)
+        page.fill("#search input, #search textarea", "metres")
+        page.wait_for_function("document.querySelectorAll('#shelf .fg-kept').length == 1")
+        assert kept(page) == [OTHER]
+
+
+def test_a_deleted_conversation_goes_and_can_be_brought_back(browser, serve):
+    with opened(browser, serve(ScriptedModel([GOOD])), **WIDE) as (page, _, _):
+        ask(page, QUESTION)
+        finished(page)
+        page.click("#shelf .fg-delete")
+        says(page, "#undo", f"Deleted: {QUESTION}")
+        assert kept(page) == []
+        page.get_by_role("button", name="Undo").click()
+        says(page, "#conversation", GOOD)
+        assert kept(page) == [QUESTION]
+
+
+def test_another_browser_sees_none_of_it(browser, serve):
+    url = serve(ScriptedModel([GOOD]))
+    with opened(browser, url) as (page, _, _):
+        ask(page, QUESTION)
+        finished(page)
+    with opened(browser, url) as (page, _, _):
+        assert kept(page) == []
+
+
+def test_a_conversation_is_saved_and_read_in_again(browser, serve, tmp_path):
+    with opened(browser, serve(ScriptedModel([GOOD])), **WIDE) as (page, _, _):
+        ask(page, QUESTION)
+        finished(page)
+        with page.expect_download() as saving:
+            page.get_by_role("link", name="JSON").click()
+        saving.value.save_as(tmp_path / "saved.json")
+        receipt = json.loads((tmp_path / "saved.json").read_text())["conversation"]["exchanges"][0]["receipt"]
+        assert receipt["model"] == "scripted"
+        assert len(receipt["index"]) == 64
+        page.click("#shelf .fg-delete")
+        says(page, "#conversation", "Ask the guides")
+        page.set_input_files("#import input, input[type=file]", tmp_path / "saved.json")
+        says(page, "#conversation", GOOD)
+        assert kept(page) == [QUESTION]
+        with page.expect_download() as saving:
+            page.get_by_role("link", name="Markdown").click()
+        saving.value.save_as(tmp_path / "saved.md")
+        assert f"> {GOOD}" in (tmp_path / "saved.md").read_text()
+
+
+def test_a_wrong_file_gets_one_line(browser, serve, tmp_path):
+    (tmp_path / "notes.json").write_text('{"a": 1}')
+    with opened(browser, serve(ScriptedModel([GOOD])), **WIDE) as (page, _, _):
+        page.set_input_files("input[type=file]", tmp_path / "notes.json")
+        says(page, "#undo", "The chosen file is not a conversation of Fieldguide.")
+
+
+def test_a_damaged_file_is_named_beside_the_others(browser, serve, settings):
+    with opened(browser, serve(ScriptedModel([GOOD])), **WIDE) as (page, _, _):
+        ask(page, QUESTION)
+        finished(page)
+        (path,) = (settings.data_dir / "conversations").rglob("*.json")
+        (path.parent / f"{'b' * 32}.json").write_text("{")
+        page.reload()
+        says(page, "#shelf", "is not a whole JSON file")
+        assert kept(page) == [QUESTION]
+
+
+def test_a_restart_of_the_server_is_told_and_survived(browser, fieldguide_with):
+    fieldguide, port = fieldguide_with(ScriptedModel([GOOD, TALL])), free_port()
+    app = create_app(fieldguide)
+    url = launch(app, "127.0.0.1", port, create_api(fieldguide, "first"))
+    with opened(browser, url) as (page, _, _):
+        ask(page, QUESTION)
+        finished(page)
+        page.fill("#question textarea", "How tall is")
+        app.close()
+        says(page, "#connection", "The connection to Fieldguide is lost.")
+        again = create_app(fieldguide)
+        launch(again, "127.0.0.1", port, create_api(fieldguide, "second"))
+        says(page, "#connection", "Fieldguide was started again.", timeout=60_000)
+        finished(page)
+        assert answers(page) == [f"{GOOD} [1]"]
+        assert page.input_value("#question textarea") == "How tall is"
+        ask(page, OTHER)
+        finished(page, 2)
+    again.close()
+    fieldguide.close()

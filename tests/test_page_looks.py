@@ -1,0 +1,100 @@
+"""How the page looks and who can use it, in a real browser, narrow and wide, light and dark."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from browser import ask, finished, opened, says
+from fakes import ScriptedModel
+
+pytestmark = pytest.mark.browser
+
+QUESTION = "How many eggs does the queen lay?"
+MIXED = "The queen lays up to 2,000 eggs a day. The king of the hive wears a crown of solid platinum."
+WINDOWS = [(width, scheme) for width in (360, 768, 1440) for scheme in ("light", "dark")]
+
+
+def serious(page) -> list[str]:
+    """What axe-core finds that keeps somebody from using the page: rule, and the first element."""
+    found = Axe().run(page).response["violations"]
+    return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found if v["impact"] in ("serious", "critical")]
+
+
+@pytest.mark.parametrize(("width", "scheme"), WINDOWS)
+def test_nothing_is_wider_than_the_window_and_axe_finds_nothing_serious(browser, serve, width, scheme):
+    options = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}
+    with opened(browser, serve(ScriptedModel([MIXED, "From memory."])), **options) as (page, _, _):
+        says(page, "#engine", "Ready")
+        assert serious(page) == []
+        ask(page, QUESTION)
+        finished(page)
+        ask(page, "Xylophone zebra?")
+        finished(page, 2)
+        page.locator(".fg-marker").first.click()
+        page.wait_for_selector(".fg-chosen")
+        assert serious(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        if width < 1000:
+            page.click(".fg-close")
+            page.click(".toggle-button")
+            page.wait_for_timeout(400)  # the sidebar slides in
+            assert serious(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_in_the_drawer_and_in_a_guide(browser, serve, scheme):
+    with opened(browser, serve(ScriptedModel([MIXED])), color_scheme=scheme) as (page, _, _):
+        says(page, "#engine", "Ready")
+        page.get_by_role("button", name="What can I ask?").click()
+        page.locator("#topics summary").first.click()
+        assert serious(page) == []
+        page.keyboard.press("Escape")
+        ask(page, QUESTION)
+        finished(page)
+        page.goto(page.url + page.locator("#source-1 .fg-open").get_attribute("href").lstrip("/"))
+        assert serious(page) == []
+
+
+def test_the_sidebar_is_closed_on_narrow_screens_and_open_on_wide_ones(browser, serve):
+    url = serve(ScriptedModel())
+    for width in (360, 1440):
+        with opened(browser, url, viewport={"width": width, "height": 800}) as (page, _, _):
+            page.wait_for_timeout(500)
+            box = page.locator("#clear").bounding_box()
+            assert (box["x"] >= 0) == (width == 1440)
+
+
+def test_lines_are_of_readable_length(browser, serve):
+    with opened(browser, serve(ScriptedModel([MIXED])), viewport={"width": 2400, "height": 900}) as (page, _, _):
+        ask(page, QUESTION)
+        finished(page)
+        assert page.locator(".fg-prose").bounding_box()["width"] <= 46 * 16
+
+
+def test_every_control_of_an_answer_is_reached_by_keyboard_with_a_visible_focus(browser, serve):
+    with opened(browser, serve(ScriptedModel([MIXED])), viewport={"width": 1440, "height": 900}) as (page, _, _):
+        ask(page, QUESTION)
+        finished(page)
+        page.locator("#conversation [data-do=edit]").focus()
+        reached = []
+        for _ in range(6):
+            page.keyboard.press("Tab")
+            reached.append(page.evaluate("document.activeElement.innerText"))
+            assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+        assert reached == ["[1]", "Sources", "Copy", "Try again", "Markdown", "JSON"]
+
+
+def test_on_paper_there_is_no_form(browser, serve):
+    with opened(browser, serve(ScriptedModel([MIXED]))) as (page, _, _):
+        ask(page, QUESTION)
+        finished(page)
+        page.emulate_media(media="print")
+        assert not page.is_visible("#question textarea")
+        assert not page.is_visible("[data-do=again]")
+        assert page.is_visible(".fg-prose")
+        assert page.is_visible("#source-1")
+
+
+def test_who_wants_less_motion_gets_none(browser, serve):
+    with opened(browser, serve(ScriptedModel([MIXED])), reduced_motion="reduce") as (page, _, _):
+        elements = "[...document.querySelectorAll('*')]"
+        assert page.evaluate(f"{elements}.filter(e => parseFloat(getComputedStyle(e).transitionDuration) > 0).length") == 0
