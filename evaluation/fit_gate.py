@@ -3,8 +3,8 @@
     python evaluation/foreign_texts.py runs/foreign
     python evaluation/fit_gate.py --signals runs/gate --foreign runs/foreign [--write] [--report evaluation/reports/gate.md]
 
-Read are the dev questions, `tuning-questions.jsonl` (about the guides, too, by other writers) and
-`tuning-foreign-questions.jsonl` (about texts that have nothing to do with the guides); never a test question.
+Fitted to are the dev questions and `tuning-questions.jsonl` (about the guides, too, by other writers); never a test question.
+`tuning-foreign-questions.jsonl`, about texts that have nothing to do with the guides, only tells how the gate does there.
 Each is answered with the gate held open. An answerable one about the guides is read once more over the best of the passages
 that do not hold its facts, where a refusal is due. What the model held and wrote is kept in the folder `--signals`; sets that
 stand there are not read again. `--write` puts the fitted gate into the package.
@@ -129,9 +129,6 @@ def study(readings: Readings, shares: Numbers) -> dict[str, Any]:
             "all together": area(found, over_draft),
         },
         "trade": trades,
-        "by_set": _by_set(
-            first, next(row["refuse_below"] for row in trades if row["wanted"] == CHOSEN), before, over_draft, found
-        ),
         "across_sets": across_sets(readings),
         "strengths": {f"{value:g}": _both(readings, Recipe(strength=value)) for value in STRENGTHS},
         "without_facts": {f"{value:g}": _both(readings, Recipe(without_facts=value)) for value in WITHOUT_FACTS_COMPARED},
@@ -162,15 +159,28 @@ def _trade(share: float, first: float, before: Numbers, over_draft: Numbers, fou
     }
 
 
-def _by_set(first: float, limit: float, before: Numbers, over_draft: Numbers, found: Readings) -> dict[str, dict[str, float]]:
-    """What both limits refuse in each set."""
-    refused = (before < first) | (over_draft < limit)
+def elsewhere(found: Mapping[str, Any], readings: Readings, shares: Numbers) -> dict[str, dict[str, float]]:
+    """What the fitted gate makes of a set that it was not fitted to."""
+
+    def judged(stage: str, values: Numbers, numbers: Mapping[str, Numbers]) -> Numbers:
+        probe = found[stage]
+        plain = sum(weight * numbers[name] for name, weight in probe["number_weights"].items())
+        return probed(values, probe["weights"], probe["bias"]) + plain
+
+    numbers = {"refusal_log_probability": readings.leaning, "best_score": readings.score}
+    before = judged("before", readings.values, numbers)
+    numbers = {"evidence": before, "log_probability": readings.surety, "unsupported": shares}
+    over_draft = judged("over_draft", readings.draft_values, numbers)
+    refused = (before < found["before"]["refuse_below"]) | (over_draft < found["over_draft"]["refuse_below"])
     return {
-        str(name): {
-            "answerable refused": float(refused[(found.sets == name) & ~found.due].mean()),
-            "unanswerable refused": float(refused[(found.sets == name) & found.due].mean()),
+        "foreign texts": {
+            "answerable": int((~readings.due).sum()),
+            "refused": int((refused & ~readings.due).sum()),
+            "of them with a right draft": int((refused & readings.right)[~readings.due].sum()),
+            "unanswerable": int(readings.due.sum()),
+            "refused rightly": int((refused & readings.due).sum()),
+            "area": area(readings, over_draft),
         }
-        for name in sorted(set(found.sets))
     }
 
 
@@ -229,7 +239,7 @@ def as_markdown(about: str, found: dict[str, Any]) -> str:
     sections = {
         "By signal, as found": _areas("signal", {name: {"area": value} for name, value in found["areas"].items()}),
         f"What it trades, as found (chosen: {chosen:.2f})": table(head, trades),
-        "At the chosen limits, by set": _areas("set", found["by_set"]),
+        "At the chosen limits, over texts that it was not fitted to": _areas("set", found["foreign"]),
         "One set of questions judged by a probe that was fitted to the others": _areas("set", found["across_sets"]),
         "Regularisation (inverse strength), the probe before the answer": _areas("strength", found["strengths"]),
         "What a row counts whose facts were taken away, the probe before the answer": _areas("weight", found["without_facts"]),
@@ -289,11 +299,14 @@ def main() -> None:
         shares.append(unsupported(made, parts[-1]))
         model, fingerprint = made.model_name, made.model_fingerprint
         made.close()
-    readings = joined(parts)
-    found = study(readings, np.concatenate(shares))
+    *fitted, foreign_readings = parts
+    readings = joined(fitted)
+    found = study(readings, np.concatenate(shares[:-1]))
+    found["foreign"] = elsewhere(found, foreign_readings, shares[-1])
+    names = ", ".join(sorted(set(map(str, readings.sets))))
     about = (
         f"{int((~readings.due).sum())} answerable and {int((readings.due & readings.as_found).sum())} unanswerable questions "
-        f"({', '.join(sets)}), and {int((~readings.as_found).sum())} of the answerable ones again with passages that do not "
+        f"({names}), and {int((~readings.as_found).sum())} of the answerable ones again with passages that do not "
         f"hold their facts. {found['drafts']['right']} of {found['drafts']['of']} drafts are right with the gate held open. "
         f"Every row is judged by a probe that has not seen its question ({FOLDS} folds). Figures are areas under the ROC "
         f"curve unless they are shares or counts; model {model}."
