@@ -55,7 +55,7 @@ def test_a_tab_closed_mid_answer_frees_the_model(browser, serve):
 
 
 def test_two_tabs_wait_for_each_other_and_show_their_place(browser, serve):
-    url = serve(SlowModel(["word " * 30, "The queen lays up to 2,000 eggs a day."]))
+    url = serve(SlowModel(["word " * 20, "word " * 20, "The queen lays up to 2,000 eggs a day."]))
     with opened(browser, url) as (first, _, _), opened(browser, url) as (second, _, _):
         ask(first, QUESTION)
         says(first, "#under-way", "word")

@@ -228,10 +228,11 @@ class Fieldguide:
 
     def _stop_warming(self) -> bool:
         warmer, self._warmer = self._warmer, None
-        if warmer and self._assistant:
-            self._end_warming.cancel()
-            self._assistant.warmer.interrupt()
-            warmer.join()
+        self._end_warming.cancel()
+        while warmer and warmer.is_alive():  # it may not have begun yet, or stand between two passages
+            if self._assistant:
+                self._assistant.warmer.interrupt()
+            warmer.join(_POLL_SECONDS)
         self._end_warming = Cancellation()
         return warmer is not None
 

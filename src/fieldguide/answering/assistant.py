@@ -37,7 +37,6 @@ from fieldguide.types import Answer, Chunk, SearchResult, Sentence, Timings, Tok
 
 MAX_QUESTION_CHARACTERS = 2000
 RETRIEVED = 12  # hits reported with every answer; how many of them are read is another matter
-
 _REPEATED = 3  # sentences that stand beside the question when it is read a second time
 
 _log = logging.getLogger(__name__)
@@ -52,10 +51,10 @@ class AnswerOptions:
     temperature: float = 0.0
     seed: int = 0
     alternatives: int = 0
-    # whether a draft of which the model is unsure is followed by another one, with the nearest sentences beside the question
-    second_reading: bool = True
-    # answer from exactly these passages, without a search
-    given: tuple[Chunk, ...] | None = None
+    second_reading: bool = (
+        True  # whether a doubtful draft is followed by another one, the nearest sentences beside the question
+    )
+    given: tuple[Chunk, ...] | None = None  # answer from exactly these passages, without a search
     without_guides: bool = False  # ask the model alone: no passage, no gate, no citation
     search_text: str = ""  # searched for instead of what question and history give
 
@@ -165,10 +164,9 @@ class Assistant:
             return
         draft, tokens = yield from self._draft(question, rewritten, packed, result, options, cancellation, clock, tokens)
 
-        sentences, citations = draft.sentences, draft.citations
+        sentences, citations, reason = draft.sentences, draft.citations, ""
         for sentence in sentences:
             yield Checked(sentence, tuple(c for c in citations if c.marker in sentence.markers))
-        reason = ""
         if prompts.REFUSAL_WORDS in draft.text:
             reason = "The model itself found no answer in the passages."
         else:
