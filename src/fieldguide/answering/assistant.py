@@ -51,9 +51,7 @@ class AnswerOptions:
     temperature: float = 0.0
     seed: int = 0
     alternatives: int = 0
-    second_reading: bool = (
-        True  # whether a doubtful draft is followed by another one, the nearest sentences beside the question
-    )
+    second_reading: bool = True  # a doubtful draft is followed by another, with the nearest sentences beside the question
     given: tuple[Chunk, ...] | None = None  # answer from exactly these passages, without a search
     without_guides: bool = False  # ask the model alone: no passage, no gate, no citation
     search_text: str = ""  # searched for instead of what question and history give
