@@ -27,6 +27,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from fieldguide.answering.abstain import DraftSignals, FittedGate, Probe, Signals, ThresholdGate
 from fieldguide.assembly import Fieldguide
 from fieldguide.evaluation.markdown import table, write_with_figures
 from fieldguide.evaluation.metrics import area_under_curve
@@ -161,17 +162,15 @@ def _trade(share: float, first: float, before: Numbers, over_draft: Numbers, fou
 
 def elsewhere(found: Mapping[str, Any], readings: Readings, shares: Numbers) -> dict[str, dict[str, float]]:
     """What the fitted gate makes of a set that it was not fitted to."""
-
-    def judged(stage: str, values: Numbers, numbers: Mapping[str, Numbers]) -> Numbers:
-        probe = found[stage]
-        plain = sum(weight * numbers[name] for name, weight in probe["number_weights"].items())
-        return probed(values, probe["weights"], probe["bias"]) + plain
-
-    numbers = {"refusal_log_probability": readings.leaning, "best_score": readings.score}
-    before = judged("before", readings.values, numbers)
-    numbers = {"evidence": before, "log_probability": readings.surety, "unsupported": shares}
-    over_draft = judged("over_draft", readings.draft_values, numbers)
-    refused = (before < found["before"]["refuse_below"]) | (over_draft < found["over_draft"]["refuse_below"])
+    gate = FittedGate("", *(Probe(tuple(LAYERS), **found[name]) for name in ("before", "over_draft")), ThresholdGate())
+    refused = np.zeros(len(readings.due), bool)
+    over_draft = np.zeros(len(readings.due), np.float32)
+    for row in range(len(readings.due)):
+        before = gate.judge(Signals(float(readings.leaning[row]), float(readings.score[row]), readings.values[row]))
+        signals = DraftSignals(before, float(readings.surety[row]), float(shares[row]), readings.draft_values[row])
+        draft = gate.judge_draft(signals)
+        refused[row] = not (before.answerable and draft.answerable)
+        over_draft[row] = draft.numbers["draft_evidence"]
     return {
         "foreign texts": {
             "answerable": int((~readings.due).sum()),
@@ -283,32 +282,31 @@ def main() -> None:
     options.signals.mkdir(parents=True, exist_ok=True)
     settings = resolve_settings()
     foreign = replace(settings, guides_dir=options.foreign, data_dir=settings.data_dir / "foreign")
-    sets = {"dev": (settings, "questions"), "tuning": (settings, "tuning-questions")}
-    sets["foreign"] = (foreign, "tuning-foreign-questions")
+    about_guides = {"dev": "questions", "tuning": "tuning-questions"}
     parts, shares = [], []
-    for name, (where, questions) in sets.items():
+    for where, sets in ((settings, about_guides), (foreign, {"foreign": "tuning-foreign-questions"})):
         made = Fieldguide(where)
         for _ in made.loading():
             pass
-        path = options.signals / f"{name}.npz"
-        if not path.exists():
-            rows = load_questions(FOLDER / f"{questions}.jsonl")
-            rows = [row for row in rows if not row.passages and (name != "dev" or row.split == "dev")]
-            read(made, rows, name, path, without_facts=where is settings)
-        parts.append(load(path))
-        shares.append(unsupported(made, parts[-1]))
+        for name, questions in sets.items():
+            path = options.signals / f"{name}.npz"
+            if not path.exists():
+                rows = load_questions(FOLDER / f"{questions}.jsonl")
+                rows = [row for row in rows if not row.passages and (name != "dev" or row.split == "dev")]
+                read(made, rows, name, path, without_facts=where is settings)
+            parts.append(load(path))
+            shares.append(unsupported(made, parts[-1]))
         model, fingerprint = made.model_name, made.model_fingerprint
         made.close()
     *fitted, foreign_readings = parts
     readings = joined(fitted)
     found = study(readings, np.concatenate(shares[:-1]))
     found["foreign"] = elsewhere(found, foreign_readings, shares[-1])
-    names = ", ".join(sorted(set(map(str, readings.sets))))
     about = (
         f"{int((~readings.due).sum())} answerable and {int((readings.due & readings.as_found).sum())} unanswerable questions "
-        f"({names}), and {int((~readings.as_found).sum())} of the answerable ones again with passages that do not "
-        f"hold their facts. {found['drafts']['right']} of {found['drafts']['of']} drafts are right with the gate held open. "
-        f"Every row is judged by a probe that has not seen its question ({FOLDS} folds). Figures are areas under the ROC "
+        f"({', '.join(about_guides)}), and {int((~readings.as_found).sum())} of the answerable ones again with passages that "
+        f"do not hold their facts. {found['drafts']['right']} of {found['drafts']['of']} drafts are right with the gate held "
+        f"open. Every row is judged by a probe that has not seen its question ({FOLDS} folds). Figures are areas under the ROC "
         f"curve unless they are shares or counts; model {model}."
     )
     text = as_markdown(about, found)

@@ -48,6 +48,12 @@ def test_over_the_draft_what_was_known_before_is_weighed_with_how_sure_and_how_s
     assert gate(before=1.0, over_draft=2.0).judge_draft(DraftSignals(before, -0.25, 0.5, ZERO)).answerable
 
 
+def test_a_draft_that_no_passage_supports_is_never_given_whatever_else_speaks_for_it():
+    before = gate(before=1.0).judge(Signals(0.0, 0.0, ZERO))
+    assert gate(over_draft=99.0).judge_draft(DraftSignals(before, -0.1, 0.9, ZERO)).answerable
+    assert not gate(over_draft=99.0).judge_draft(DraftSignals(before, -0.1, 1.0, ZERO)).answerable
+
+
 @pytest.mark.parametrize("values", [None, np.zeros((2, 2), np.float32), np.zeros((3, 5), np.float32)])
 def test_without_the_inner_state_it_was_fitted_to_the_thresholds_decide(values):
     signals = Signals(-2.0, 0.5, values)

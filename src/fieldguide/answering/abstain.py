@@ -45,6 +45,11 @@ class DraftSignals:
     # (layers, width): what attention keeps of the draft's last token
     values: FloatMatrix | None = None
 
+    @property
+    def has_support(self) -> bool:
+        """Whether a passage says any of it, if only weakly; no gate gives what none says."""
+        return self.unsupported < 1
+
 
 class Gate(Protocol):
     """Decides from signals whether a question will be answered: before a word is written, and again over the draft."""
@@ -78,8 +83,8 @@ class ThresholdGate:
         return Judgement(answerable, _numbers(signals))
 
     def judge_draft(self, signals: DraftSignals) -> Judgement:
-        """Some sentence must be supported, if only weakly."""
-        return Judgement(signals.unsupported < 1, _draft_numbers(signals))
+        """Only its support counts."""
+        return Judgement(signals.has_support, _draft_numbers(signals))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +134,8 @@ class FittedGate:
             return self.otherwise.judge_draft(signals)
         numbers = {**signals.before.numbers, **_draft_numbers(signals)}
         evidence = self.over_draft.evidence(signals.values, numbers)
-        return Judgement(evidence >= self.over_draft.refuse_below, {**numbers, "draft_evidence": evidence})
+        answerable = signals.has_support and evidence >= self.over_draft.refuse_below
+        return Judgement(answerable, {**numbers, "draft_evidence": evidence})
 
 
 def gate_for(fingerprint: str) -> Gate:

@@ -162,7 +162,7 @@ class Assistant:
             return
         draft, tokens = yield from self._draft(question, rewritten, packed, result, options, cancellation, clock, tokens)
 
-        sentences, citations, reason = draft.sentences, draft.citations, ""
+        sentences, citations = draft.sentences, draft.citations
         for sentence in sentences:
             yield Checked(sentence, tuple(c for c in citations if c.marker in sentence.markers))
         if prompts.REFUSAL_WORDS in draft.text:
@@ -170,8 +170,7 @@ class Assistant:
         else:
             judgement = self._gate.judge_draft(DraftSignals(judgement, draft.log_probability, draft.unsupported, draft.values))
             yield Gated(judgement.answerable, judgement.numbers)
-            if not judgement.answerable or draft.unsupported == 1:
-                reason = "The passages do not bear the draft out."
+            reason = "" if judgement.answerable else "The passages do not bear the draft out."
         if reason:
             yield Withdrawn(reason)
             yield Finished(_refusal(question, result, clock, tokens))

@@ -98,8 +98,8 @@ class PassageStore:
         words = every - STOP_WORDS or every  # mere grammar stands in every passage: it says little, and costs most
         if not words:
             return []
-        if len(words) > 1:
-            ((total,),) = self._rows("SELECT count(*) FROM passages", ())
+        total = self._count()
+        if total > _COMMON_FROM:
             common = max(_COMMON_FROM, total // _COMMON_IN_ONE_OF)
             words = {word for word in words if not self._stands_in_more_than(common, word)} or words
         query = " OR ".join(f'"{word}"' for word in sorted(words))
@@ -110,6 +110,9 @@ class PassageStore:
             (query, limit),
         )
         return [row[0] for row in rows]
+
+    def _count(self) -> int:
+        return int(self._rows("SELECT count(*) FROM passages", ())[0][0])
 
     def _stands_in_more_than(self, count: int, word: str) -> bool:
         statement = "SELECT count(*) FROM (SELECT 1 FROM keywords WHERE keywords MATCH ? LIMIT ?)"
@@ -127,7 +130,7 @@ class PassageStore:
         """How much each token says: BM25's inverse document frequency over the passages, always above 0."""
         marks = ",".join("?" * len(token_ids))
         found = dict(self._rows(f"SELECT token, passages FROM token_frequency WHERE token IN ({marks})", tuple(token_ids)))
-        ((total,),) = self._rows("SELECT count(*) FROM passages", ())
+        total = self._count()
         frequency = np.array([found.get(token, 0) for token in token_ids], np.float32)
         return np.asarray(np.log1p((total - frequency + 0.5) / (frequency + 0.5)), np.float32)
 

@@ -9,15 +9,13 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from fieldguide.assembly import Fieldguide
-from fieldguide.errors import FieldguideError
-from fieldguide.interfaces.conversations import ConversationStore
-from fieldguide.interfaces.web.asking import Asking
+from fieldguide.interfaces.conversations import Conversation, ConversationStore
+from fieldguide.interfaces.web.asking import Asking, drawn
 from fieldguide.interfaces.web.looks import CSS, HEAD, theme
 from fieldguide.interfaces.web.parts import Parts, build_parts
 from fieldguide.interfaces.web.policy import StayOnThisMachine
 from fieldguide.interfaces.web.routes import routes
 from fieldguide.interfaces.web.shelf import Shelf
-from fieldguide.interfaces.web.welcome import welcome
 
 _MANY_AT_ONCE = 40  # waiting happens in our own line, where its position can be shown
 
@@ -26,7 +24,7 @@ def create_app(fieldguide: Fieldguide) -> gr.Blocks:
     """The page, ready to be launched or driven by a test."""
     store = ConversationStore(fieldguide.settings.data_dir / "conversations")
     with gr.Blocks(title="Fieldguide", analytics_enabled=False, fill_width=True) as page:
-        parts = build_parts(_welcome(fieldguide), fieldguide.models(), fieldguide.settings.model)
+        parts = build_parts(drawn(fieldguide, Conversation(""), ""), fieldguide.models(), fieldguide.settings.model)
         _wire(page, parts, Asking(fieldguide, store, parts), Shelf(fieldguide, store, parts))
     page.fieldguide_routes = routes(fieldguide, store)
     return page
@@ -85,10 +83,3 @@ def launch(page: gr.Blocks, host: str, port: int, api: ASGIApp) -> str:
         },
     )
     return f"http://{host}:{port}/"
-
-
-def _welcome(fieldguide: Fieldguide) -> str:
-    try:
-        return welcome(fieldguide.guides())
-    except FieldguideError:
-        return welcome([])  # loading meets the same failure, and the page tells it

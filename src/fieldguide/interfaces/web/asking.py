@@ -71,13 +71,13 @@ class Asking:
         """Answer an example, or the last question once more: with another seed, or another text to search for."""
         options, asked = self._options(length), data._data
         position = asked.get("position")
-        if isinstance(position, int):
+        again = isinstance(position, int)
+        if again:
             if "search_text" in asked:
                 options = replace(options, search_text=" ".join(str(asked["search_text"]).split()))
             else:
                 options = replace(options, temperature=_TRY_AGAIN_TEMPERATURE, seed=secrets.randbelow(2**31))
         question = str(asked.get("question", ""))
-        again = isinstance(position, int)
         yield from self._answer(question, position, owner, current, options, alone=alone, again=again, tab=_tab(request))
 
     def choose_model(self, wanted: str) -> Iterator[Redraw]:
@@ -202,9 +202,7 @@ class Asking:
 
     def _keep(self, place: "_Place", exchange: Exchange, trouble: str) -> tuple[Conversation, str]:
         """The conversation with what came out, kept; and why it cannot be kept, or ''."""
-        if place.again and not exchange.answer:
-            return place.held, trouble
-        if not exchange.question.strip():
+        if (place.again and not exchange.answer) or not exchange.question.strip():
             return place.held, trouble
         try:
             return self._store.put(place.owner, place.held.id, place.position, exchange), trouble
