@@ -17,7 +17,7 @@ from fieldguide.generation import sequence_state
 from fieldguide.generation.model import Cancellation
 from fieldguide.types import FloatMatrix
 
-READ_AT_ONCE = 128  # a step of progress every second or two; smaller steps read more slowly
+READ_AT_ONCE = 256  # most passages in one go; smaller steps show progress more often, but read more slowly
 CELLS = "f16, values transposed"  # how keys and values lie in memory: states of another making cannot be restored
 _TRIED, _FAR = 4, 1000  # tokens that are moved to see whether we move them rightly, and how far
 _ABORTED = 2  # llama_decode's answer when the abort callback ended it
