@@ -27,7 +27,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fieldguide.answering.abstain import DraftSignals, FittedGate, Probe, Signals, ThresholdGate
+from fieldguide.answering.abstain import UNSUPPORTED_NEEDS, DraftSignals, FittedGate, Probe, Signals, ThresholdGate
 from fieldguide.assembly import Fieldguide
 from fieldguide.evaluation.markdown import table, write_with_figures
 from fieldguide.evaluation.metrics import area_under_curve
@@ -117,7 +117,8 @@ def study(readings: Readings, shares: Numbers) -> dict[str, Any]:
     draft_weights, draft_bias, over_draft = weigh(numbers, answerable)
 
     first = float(np.quantile(before[answerable], REFUSED_AT_ONCE))
-    trades = [_trade(share, first, before, over_draft, found) for share in SHARES_REFUSED_WRONGLY]
+    passed = np.where(before >= first, over_draft - UNSUPPORTED_NEEDS * (shares == 1), -np.inf)
+    trades = [_trade(share, first, before, passed, found) for share in SHARES_REFUSED_WRONGLY]
     return {
         "areas": {
             "probe before the answer": area(found, seen[readings.as_found]),
@@ -145,9 +146,8 @@ def study(readings: Readings, shares: Numbers) -> dict[str, Any]:
     }
 
 
-def _trade(share: float, first: float, before: Numbers, over_draft: Numbers, found: Readings) -> dict[str, float]:
+def _trade(share: float, first: float, before: Numbers, passed: Numbers, found: Readings) -> dict[str, float]:
     """The limit over the draft at which, both stages together, this share of the answerable questions is refused."""
-    passed = np.where(before >= first, over_draft, -np.inf)
     limit = float(np.quantile(passed[~found.due], share))
     refused = passed < limit
     return {

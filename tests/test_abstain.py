@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fieldguide.answering.abstain import DraftSignals, FittedGate, Probe, Signals, ThresholdGate, gate_for
+from fieldguide.answering.abstain import UNSUPPORTED_NEEDS, DraftSignals, FittedGate, Probe, Signals, ThresholdGate, gate_for
 from fieldguide.generation.llama import LlamaModel
 from fieldguide.generation.model import Cancellation
 from fieldguide.generation.prompt import REFUSAL_WORDS, build_messages
@@ -48,10 +48,15 @@ def test_over_the_draft_what_was_known_before_is_weighed_with_how_sure_and_how_s
     assert gate(before=1.0, over_draft=2.0).judge_draft(DraftSignals(before, -0.25, 0.5, ZERO)).answerable
 
 
-def test_a_draft_that_no_passage_supports_is_never_given_whatever_else_speaks_for_it():
+@pytest.mark.parametrize(("bias", "answerable"), [(UNSUPPORTED_NEEDS - 0.1, False), (UNSUPPORTED_NEEDS + 0.1, True)])
+def test_a_draft_that_no_passage_supports_needs_more_evidence(bias, answerable):
     before = gate(before=1.0).judge(Signals(0.0, 0.0, ZERO))
-    assert gate(over_draft=99.0).judge_draft(DraftSignals(before, -0.1, 0.9, ZERO)).answerable
-    assert not gate(over_draft=99.0).judge_draft(DraftSignals(before, -0.1, 1.0, ZERO)).answerable
+    unsupported = gate(over_draft=bias + 3.0 - 1.0).judge_draft(DraftSignals(before, 0.0, 1.0, ZERO))
+    assert unsupported.numbers["draft_evidence"] == pytest.approx(bias)
+    assert unsupported.answerable is answerable
+    in_part = gate(over_draft=bias + 2.7 - 1.0).judge_draft(DraftSignals(before, 0.0, 0.9, ZERO))
+    assert in_part.numbers["draft_evidence"] == pytest.approx(bias)
+    assert in_part.answerable
 
 
 @pytest.mark.parametrize("values", [None, np.zeros((2, 2), np.float32), np.zeros((3, 5), np.float32)])

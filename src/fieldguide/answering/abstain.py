@@ -11,6 +11,7 @@ from fieldguide.generation.prompt import PROMPT_VERSION
 from fieldguide.types import FloatMatrix
 
 REFUSAL = "The guides do not answer this question."
+UNSUPPORTED_NEEDS = 2.0  # log-odds of evidence, above the gate's limit, for a draft that no passage supports
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class DraftSignals:
 
     @property
     def has_support(self) -> bool:
-        """Whether a passage says any of it, if only weakly; no gate gives what none says."""
+        """Whether a passage says any of it, if only weakly."""
         return self.unsupported < 1
 
 
@@ -129,13 +130,13 @@ class FittedGate:
         return Judgement(evidence >= self.before.refuse_below, {"evidence": evidence, **numbers})
 
     def judge_draft(self, signals: DraftSignals) -> Judgement:
-        """The draft's own signals are weighed together with those before it."""
+        """The draft's own signals are weighed together with those before it; what no passage says needs more evidence."""
         if signals.values is None or "evidence" not in signals.before.numbers:
             return self.otherwise.judge_draft(signals)
         numbers = {**signals.before.numbers, **_draft_numbers(signals)}
         evidence = self.over_draft.evidence(signals.values, numbers)
-        answerable = signals.has_support and evidence >= self.over_draft.refuse_below
-        return Judgement(answerable, {**numbers, "draft_evidence": evidence})
+        limit = self.over_draft.refuse_below + (0 if signals.has_support else UNSUPPORTED_NEEDS)
+        return Judgement(evidence >= limit, {**numbers, "draft_evidence": evidence})
 
 
 def gate_for(fingerprint: str) -> Gate:
