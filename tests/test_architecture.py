@@ -20,7 +20,7 @@ LAYERS = [
     {"assembly"},
     {"answering", "indexing"},
     {"retrieval", "generation", "weights"},
-    {"settings", "events", "sentences", "words"},
+    {"settings", "events", "markdown", "sentences", "words"},
     {"types", "errors", "offline", "locations", "locks", "background"},
 ]
 # Heavy outside libraries, and the one module or folder that may import each.
@@ -38,7 +38,7 @@ HOMES = {
     "typer": "interfaces/cli/",
     "rich": "interfaces/cli/",
     "httpx": "weights/hub.py",
-    "markdown_it": "indexing/chunking.py",
+    "markdown_it": "markdown.py",
     "sentencex": "sentences.py",
     "filelock": "locks.py",
     "platformdirs": "locations.py",

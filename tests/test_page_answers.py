@@ -68,9 +68,24 @@ def test_the_guide_opens_at_the_passage(browser, serve):
             page.click("#source-1 .fg-open")
         guide = opening.value
         assert GOOD in guide.inner_text("mark")
-        assert "They do not eat wood." in guide.inner_text("pre")
+        assert "They do not eat wood." in guide.inner_text("main")
         assert guide.url.endswith("#passage")
         assert outside == []
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+def test_a_table_is_a_table_in_the_passage_and_in_the_guide(browser, serve, width):
+    url = serve(ScriptedModel(["Farrow Point was built in 1874."]))
+    with opened(browser, url, viewport={"width": width, "height": 800}) as (page, _, _):
+        ask(page, "When was Farrow Point built?")
+        finished(page)
+        page.click(".fg-marker")
+        assert page.locator("#source-1 td mark").all_inner_texts() == ["Farrow Point", "1874", "22 m"]
+        assert page.inner_text("#source-1 blockquote") == "Farrow Point · 1874 · 22 m"
+        page.goto(url + page.locator("#source-1 .fg-open").get_attribute("href").lstrip("/"))
+        assert page.locator("td mark").count() == 9
+        assert page.locator("#passage").count() == 1
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.parametrize("name", ["nothing", "..%2F..%2Fpyproject.toml", "bees.md"])

@@ -13,9 +13,12 @@ QUESTION = "How many eggs does the queen lay?"
 EVIL = (
     "# Evil <img src=x onerror=\"document.title='heading'\">\n\n## Which <script>document.title='script'</script> eggs?\n\n"
     "The dragon lays 7 eggs <img src='http://192.0.2.1/x.png' onerror=\"document.title='image'\"> a day. "
-    "[Click](javascript:document.title='link') <a href=\"javascript:document.title='anchor'\">here</a>.\n\n"
+    "[Click](javascript:document.title='link') <a href=\"javascript:document.title='anchor'\">here</a> "
+    "or ![there](http://192.0.2.1/y.png) or [elsewhere](http://192.0.2.1/z) or <http://192.0.2.1/>.\n\n"
+    "<script>document.title='block'</script>\n<iframe src='http://192.0.2.1/'></iframe>\n\n"
+    "```x onload=alert(1)\n</code></pre><script>document.title='code'</script>\n```\n\n"
     "## How large is the table of dragons?\n\n| Dragon | Eggs |\n|---|---|\n"
-    + "".join(f"| Dragon number {n} {'x' * 300} | {n} eggs |\n" for n in range(60))
+    + "".join(f"| **Dragon** number {n} {'x' * 300} | {n} eggs |\n" for n in range(60))
 )
 
 
@@ -28,16 +31,23 @@ def test_a_hostile_guide_harms_nothing(browser, serve, toy_folder):
         page.locator("[data-do=sources]").first.click()
         for card in page.locator(".fg-panel .fg-card summary").all():
             card.click()
+        assert "onerror" in page.inner_text(".fg-panel")
         page.keyboard.press("Escape")
         ask(page, "Which dragon number has 3 eggs?")
         finished(page, 2)
+        page.locator(".fg-marker").last.click()
+        assert page.inner_text(".fg-chosen mark >> nth=0") == "Dragon"
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
-        assert page.query_selector("#main img, .fg-panel img, .fg-panel script, a[href^='javascript']") is None
+        harmful = ":is(#main, .fg-panel) :is(img, script, iframe, form[action]), a[href]:not([href^='/'])"
+        assert page.query_selector(harmful) is None
         assert page.title() == "Fieldguide"
         link = page.locator(".fg-kept-sources .fg-open").first.get_attribute("href")
         page.goto(url + link.lstrip("/"))
-        assert "<script>" in page.inner_text("pre")
-        assert page.query_selector("img, script, a") is None
+        assert "<script>" in page.inner_text("main")
+        assert page.query_selector("img, script, a, iframe") is None
+        assert page.title() == "Evil <img src=x onerror=\"document.title='heading'\">"
+        table = page.locator(".fg-table")
+        assert table.evaluate("box => box.scrollWidth > box.clientWidth || box.scrollHeight > 5000")
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
         assert (outside, errors) == ([], [])
 

@@ -135,12 +135,12 @@ def test_a_conversation_can_be_saved_once_there_is_something_in_it():
 def test_a_guide_shows_its_passage_where_it_stands():
     chunk = Chunk("i", "bees.md", "Bees", ("Bees",), "Two & two.", 5, 15)
     html = guide_page(Document("bees.md", "Bees", "", "One. Two & two. Three.", ""), chunk)
-    assert "One. <mark id='passage' tabindex='-1'>Two &amp; two.</mark> Three." in html
+    assert '<p>One. <mark id="passage" tabindex="-1">Two &amp; two.</mark> Three.</p>' in html
 
 
 def test_a_guide_that_has_changed_is_searched_for_the_passage_or_says_that_it_changed():
     chunk = Chunk("i", "bees.md", "Bees", ("Bees",), "Two.", 0, 4)
-    assert "New. <mark id='passage' tabindex='-1'>Two.</mark>" in guide_page(Document("b", "B", "", "New. Two.", ""), chunk)
+    assert 'New. <mark id="passage" tabindex="-1">Two.</mark>' in guide_page(Document("b", "B", "", "New. Two.", ""), chunk)
     gone = guide_page(Document("b", "B", "", "All is new.", ""), chunk)
     assert "has changed since it was indexed" in gone
     assert "<mark" not in gone

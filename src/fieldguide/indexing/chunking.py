@@ -9,15 +9,12 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
-
 from fieldguide.indexing.documents import body_start
+from fieldguide.markdown import Token, blocks
 from fieldguide.sentences import split_sentences
 from fieldguide.types import Chunk, Document
 
 CHUNKER_VERSION = 1
-_MARKDOWN = MarkdownIt("commonmark").enable("table")
 CountTokens = Callable[[str], int]
 
 
@@ -142,7 +139,7 @@ def _sections(document: Document) -> Iterator[_Section]:
     for line in body.split("\n"):  # as the Markdown parser counts: other line separators are text to it
         line_starts.append(line_starts[-1] + len(line) + 1)
     line_starts[-1] = len(body)
-    tokens = [token for token in _MARKDOWN.parse(body) if token.map]
+    tokens = [token for token in blocks(body) if token.map]
     titles = [i for i, token in enumerate(tokens) if token.type == "heading_open" and token.tag == "h1"]
     title_is_only_h1 = len(titles) == 1
 

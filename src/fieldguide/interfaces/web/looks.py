@@ -43,6 +43,7 @@ def theme() -> gr.themes.Base:
 
 
 CSS = (_HERE / "page.css").read_text(encoding="utf-8")
+GUIDE_CSS = (_HERE / "guide.css").read_text(encoding="utf-8")
 JAVASCRIPT = (_HERE / "page.js").read_text(encoding="utf-8")
 
 # Gradio confines the media rules of a stylesheet to its own content; this is for all of the page.
@@ -51,17 +52,3 @@ HEAD = """<style>
   *, ::before, ::after { animation: none !important; transition: none !important; scroll-behavior: auto !important; }
 }
 </style>"""
-
-GUIDE_CSS = """
-body { font: 1rem/1.6 system-ui, sans-serif; margin: 0; padding: 1.5rem 1rem 40vh; background: #faf9f7; color: #292524; }
-main { max-width: 46rem; margin: 0 auto; overflow-wrap: anywhere; }
-h1 { font-size: 1.5rem; margin: 0; }
-.place { color: #57534e; overflow-wrap: anywhere; }
-pre { font: inherit; white-space: pre-wrap; overflow-wrap: anywhere; }
-mark { background: #d1fae5; color: inherit; box-shadow: 0 0 0 .3rem #d1fae5; scroll-margin-top: 20vh; }
-@media (prefers-color-scheme: dark) {
-  body { background: #1a1816; color: #e7e5e4; }
-  .place { color: #b8b2ad; }
-  mark { background: #064e3b; box-shadow: 0 0 0 .3rem #064e3b; }
-}
-"""

@@ -13,10 +13,12 @@ from starlette.routing import Route
 
 from fieldguide.assembly import Fieldguide
 from fieldguide.errors import FieldguideError
+from fieldguide.indexing.documents import body_start
 from fieldguide.interfaces.conversations import ConversationStore, to_json
 from fieldguide.interfaces.receipts import to_markdown
 from fieldguide.interfaces.web import welcome
 from fieldguide.interfaces.web.looks import GUIDE_CSS
+from fieldguide.markdown import as_html
 from fieldguide.types import Chunk, Document
 
 
@@ -71,22 +73,21 @@ def _told(page: Callable[[Request], Response]) -> Callable[[Request], Response]:
 
 
 def guide_page(document: Document, chunk: Chunk) -> str:
-    """The guide's text as it stands in its file, with the passage marked."""
-    text = document.text
+    """The guide as it stands in its file, with the passage marked."""
+    offset = body_start(document.text)
+    text, start, end = document.text[offset:], chunk.start - offset, chunk.end - offset
     # The file may be newer than the index: then the passage is looked for, and where it is gone nothing is marked.
-    start, end = chunk.start, chunk.end
-    if text[start:end] not in chunk.text or start == end:
+    if start < 0 or start == end or text[start:end] not in chunk.text:
         start = text.find(chunk.text)
         end = start + len(chunk.text)
-    if start < 0:
-        body = f"<p role='note'>The guide has changed since it was indexed.</p><pre>{escape(text)}</pre>"
-    else:
-        marked = f"<mark id='passage' tabindex='-1'>{escape(text[start:end])}</mark>"
-        body = f"<pre>{escape(text[:start])}{marked}{escape(text[end:])}</pre>"
+    note = "" if start >= 0 else "<p role='note'>The guide has changed since it was indexed.</p>"
+    body = as_html(text, start, end, "passage") if start >= 0 else as_html(text)
     title = escape(document.title)
+    heading = "" if "<h1>" in body else f"<h1>{title}</h1>"
     return (
         f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{title}</title>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'><meta name='color-scheme' content='light dark'>"
-        f"<style>{GUIDE_CSS}</style></head><body><main><h1>{title}</h1>"
-        f"<p class='place'>{escape(document.name)} &middot; {escape(chunk.section)}</p>{body}</main></body></html>"
+        f"<style>{GUIDE_CSS}</style></head><body><main>{note}"
+        f"<p class='place'>{escape(document.name)} &middot; {escape(chunk.section)}</p>"
+        f"<div class='fg-text'>{heading}{body}</div></main></body></html>"
     )

@@ -1,8 +1,10 @@
 """The sources of an answer as cards: where a sentence stands, what it says, and the passage around it. All text is escaped."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from html import escape
 
+from fieldguide.markdown import as_html, as_plain_text
 from fieldguide.types import Answer, Citation, Hit, Quote
 
 _QUOTES_SHOWN = 3
@@ -39,7 +41,7 @@ def quotes(found: Sequence[Quote]) -> str:
     if not found:
         return ""
     cards = "".join(
-        f"<li><blockquote>{escape(_row(q.text))}</blockquote>"
+        f"<li><blockquote>{escape(as_plain_text(q.text))}</blockquote>"
         f"<p class='fg-where'>{escape(q.chunk.section)} <span class='fg-document'>{escape(q.chunk.document)}</span></p></li>"
         for q in found[:_QUOTES_SHOWN]
     )
@@ -49,20 +51,14 @@ def quotes(found: Sequence[Quote]) -> str:
 TOPICS_BUTTON = "<button type='button' class='fg-button' data-do='topics'>What can I ask?</button>"
 
 
-def _row(quote: str) -> str:
-    """The row of a table without its bars; any other sentence as it is."""
-    cells = quote.strip().strip("|").split("|")
-    return " · ".join(cell.strip() for cell in cells) if quote.lstrip().startswith("|") else quote
-
-
 def _citation_card(citation: Citation) -> str:
     text = citation.passage.removeprefix(f"{citation.section}\n")
-    passage = escape(text).replace(escape(citation.quote), f"<mark>{escape(citation.quote)}</mark>", 1)
     return (
         f"<article class='fg-card' data-card='{citation.marker}'>"
         f"<h4><span class='fg-number'>[{citation.marker}]</span> {escape(citation.section)}</h4>"
-        f"<p class='fg-document'>{escape(citation.document)}</p><blockquote>{escape(_row(citation.quote))}</blockquote>"
-        f"{_passage(passage, citation.chunk_id)}</article>"
+        f"<p class='fg-document'>{escape(citation.document)}</p>"
+        f"<blockquote>{escape(as_plain_text(citation.quote))}</blockquote>"
+        f"{_passage(text, citation.chunk_id, citation.quote)}</article>"
     )
 
 
@@ -70,12 +66,15 @@ def _hit_card(hit: Hit) -> str:
     chunk = hit.chunk
     return (
         f"<article class='fg-card' data-card='hit-{hit.rank}'><h4>{escape(chunk.section)}</h4>"
-        f"<p class='fg-document'>{escape(chunk.document)}</p>{_passage(escape(chunk.text), chunk.id)}</article>"
+        f"<p class='fg-document'>{escape(chunk.document)}</p>{_passage(chunk.text, chunk.id)}</article>"
     )
 
 
-def _passage(escaped_text: str, chunk_id: str) -> str:
+@lru_cache(maxsize=2048)  # a conversation is drawn again and again
+def _passage(text: str, chunk_id: str, quote: str = "") -> str:
+    start = max(text.find(quote), 0)
+    passage = as_html(text, start, start + len(quote) if quote in text else start)
     return (
-        f"<details><summary>Read the passage</summary><p class='fg-passage'>{escaped_text}</p></details>"
+        f"<details><summary>Read the passage</summary><div class='fg-passage fg-text'>{passage}</div></details>"
         f"<a class='fg-open' href='/guide/{escape(chunk_id)}#passage' target='_blank' rel='noopener'>Open the guide here</a>"
     )
