@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from fieldguide.errors import DocumentError
-from fieldguide.indexing.documents import body_start, corpus_hash, read_document, read_folder
+from fieldguide.indexing.documents import body_start, corpus_hash, read_document, read_folder, read_if_changed
 
 
 @pytest.fixture
@@ -156,3 +156,17 @@ def test_a_comment_in_a_code_fence_is_no_title(read):
 
 def test_a_mark_that_belongs_to_the_title_is_kept(read):
     assert read("# C#\n\nText.\n").title == "C#"
+
+
+def test_a_file_is_read_again_only_when_it_has_changed(tmp_path, monkeypatch):
+    path, reads = tmp_path / "bees.md", []
+    path.write_text("# Bees\n")
+    read_bytes = type(path).read_bytes
+    monkeypatch.setattr(type(path), "read_bytes", lambda self: reads.append(self) or read_bytes(self))
+    assert read_folder(tmp_path, read_if_changed) == read_folder(tmp_path, read_if_changed)
+    assert reads == [path]
+    path.write_text("# Wasps\n")
+    assert read_folder(tmp_path, read_if_changed)[0].title == "Wasps"
+    path.unlink()
+    with pytest.raises(DocumentError, match="cannot be read: No such file"):
+        read_if_changed(path)

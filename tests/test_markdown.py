@@ -80,5 +80,6 @@ def test_plain_text_has_no_marks():
     assert as_plain_text("| **One** | `2` |") == "One · 2"
 
 
-def test_headings_are_those_below_the_title():
+def test_headings_are_all_but_the_title():
+    assert headings("# One\n\n## A\n\n# Two\n") == ["One", "A", "Two"]
     assert headings("# T\n\n## A `b`\n\n```\n## no\n```\n\n### C\n") == ["A b", "C"]

@@ -1,5 +1,8 @@
 """What its user can change on the page: stop, again, edit, search otherwise, settings, keys."""
 
+import time
+
+import psutil
 import pytest
 
 from browser import answers, ask, finished, free_port, opened, says
@@ -13,6 +16,26 @@ pytestmark = pytest.mark.browser
 GOOD = "The queen lays up to 2,000 eggs a day."
 TALL = "It is 37 metres tall."
 QUESTION = "How many eggs does the queen lay?"
+
+
+class BusyModel(ScriptedModel):
+    """Computes for as long as it is let."""
+
+    def write(self, options, cancellation):
+        for token in super().write(options, cancellation):
+            yield token
+            until = time.monotonic() + 120
+            while time.monotonic() < until and not cancellation.is_cancelled:
+                sum(range(10_000))
+
+
+def seconds_computed(for_seconds: float) -> float:
+    """How long this process, the page's server, computes during the next seconds."""
+    process = psutil.Process()
+    before = process.cpu_times()
+    time.sleep(for_seconds)
+    after = process.cpu_times()
+    return after.user + after.system - before.user - before.system
 
 
 class Recording(ScriptedModel):
@@ -100,6 +123,21 @@ def test_escape_stops(browser, serve):
         says(page, "#under-way", "word")
         page.keyboard.press("Escape")
         says(page, "#conversation .fg-failure", "Stopped", timeout=3000)
+
+
+@pytest.mark.parametrize("how", ["Escape", "button"])
+def test_a_stop_ends_the_computation_itself(browser, serve, how):
+    with opened(browser, serve(BusyModel(["word " * 3]))) as (page, _, _):
+        ask(page, QUESTION)
+        says(page, "#under-way", "word")
+        assert seconds_computed(1.0) > 0.3
+        if how == "Escape":
+            page.keyboard.press("Escape")
+        else:
+            page.click("#stop")
+        time.sleep(0.3)
+        assert seconds_computed(2.0) < 0.6  # drawing what came of it, and telling its state once a second
+        says(page, "#conversation .fg-failure", "Stopped")
 
 
 def test_what_a_follow_up_searched_for_is_shown_and_can_be_changed(browser, serve):

@@ -2,10 +2,12 @@
 
 import pytest
 
-from browser import finished, opened, says
+from browser import finished, free_port, opened, says
 from fakes import ScriptedModel
 from fieldguide import locations
 from fieldguide.indexing.documents import read_folder
+from fieldguide.interfaces.api import create_api
+from fieldguide.interfaces.web.app import create_app, launch
 from fieldguide.interfaces.web.welcome import EXAMPLES, welcome
 
 pytestmark = pytest.mark.browser
@@ -33,6 +35,32 @@ def test_what_can_be_asked_fills_the_question_box(browser, serve):
         page.get_by_role("button", name="Which lighthouses are there?").click()
         assert page.input_value("#question textarea") == "Which lighthouses are there?"
         assert not page.is_visible("#topics")
+
+
+def test_what_can_be_asked_waits_for_no_model(browser, fieldguide_with):
+    fieldguide = fieldguide_with(ScriptedModel())
+    app = create_app(fieldguide)  # and nothing is loaded
+    url = launch(app, "127.0.0.1", free_port(), create_api(fieldguide, "test"))
+    with opened(browser, url) as (page, _, _):
+        page.get_by_role("button", name="What can I ask?").click()
+        page.locator("#topics summary").filter(has_text="Bees").click()
+        page.get_by_role("button", name="What do bees eat?").wait_for()
+        page.locator("#topics summary").filter(has_text="Bread").click()
+        page.get_by_role("button", name="Bread").click()
+        assert page.input_value("#question textarea") == "What do the guides say about Bread?"
+    app.close()
+
+
+def test_a_guide_opens_while_the_model_is_still_loading(browser, fieldguide_with):
+    fieldguide = fieldguide_with(ScriptedModel())
+    app = create_app(fieldguide)
+    url = launch(app, "127.0.0.1", free_port(), create_api(fieldguide, "test"))
+    list(fieldguide.loading(with_model=False))
+    with opened(browser, url) as (page, _, _):
+        page.goto(f"{url}guide/{fieldguide.chunks()[0].id}")
+        assert page.locator("#passage").count() == 1
+    app.close()
+    fieldguide.close()
 
 
 def test_the_drawer_closes_with_escape(browser, serve):

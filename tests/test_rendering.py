@@ -2,10 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from fieldguide.events import Failed, Loading, Queued, Reading
+from fieldguide.events import Checked, Failed, Loading, Queued, Reading, Token, Withdrawn
 from fieldguide.interfaces.conversations import Conversation, Exchange, Receipt
 from fieldguide.interfaces.receipts import answer_text
 from fieldguide.interfaces.web import rendering, sources, welcome
+from fieldguide.interfaces.web.progress import Progress
 from fieldguide.interfaces.web.routes import guide_page
 from fieldguide.types import Answer, Chunk, Citation, Document, Hit, Quote, Sentence, Timings, TokenCounts
 
@@ -55,14 +56,33 @@ def test_a_doubtful_sentence_carries_its_verdict_as_a_word(verdict, word):
     assert word not in shown(exchange())
 
 
+def test_verdicts_appear_as_sentences_are_checked_and_go_with_what_is_withdrawn():
+    progress = Progress("Q?")
+    progress.take([Token("One. Two.", 0.0)])
+    assert "data-verdict" not in progress.shown()
+    progress.take([Checked(GOOD, answer(GOOD).citations)])
+    assert "data-verdict='supported'><span>One.</span>" in progress.shown()
+    assert "Source 1: Hives" in progress.shown()
+    assert "</span> Two.</p>" in progress.shown()
+    progress.take([Withdrawn("A second reading is surer."), Token("Three.", 0.0)])
+    assert "<p class='fg-prose fg-streaming'>Three.</p>" in progress.shown()
+
+
+def test_lines_that_the_model_parted_stay_parted():
+    parted = replace(answer(GOOD, Sentence("Two.", "weak")), text="One.\n\nTwo.")
+    assert "<br><br><span class='fg-sentence' data-verdict='weak'>" in shown(replace(exchange(), answer=parted))
+
+
 @pytest.mark.parametrize(
     "html",
     [
         shown(exchange(question=EVIL, search_text=EVIL, alone=EVIL)),
         shown(Exchange(EVIL, written=EVIL, failure=EVIL)),
-        rendering.under_way(EVIL, EVIL, [Quote(EVIL, CHUNK, 0, 1, 1.0)], EVIL, "", EVIL),
+        rendering.under_way(
+            EVIL, EVIL, [Quote(EVIL, CHUNK, 0, 1, 1.0)], rendering.draft(EVIL, [Sentence(EVIL, "weak")], []), EVIL
+        ),
         sources.sources_of(answer(abstained=True), [EVIL]),
-        welcome.topics([CHUNK]),
+        welcome.topics([Document("x.md", EVIL, "", f"## {EVIL}", "")]),
         welcome.welcome([Document("x.md", EVIL, "", f"# {EVIL}?", "")]),
         guide_page(Document("bees.md", EVIL, "", f"Before. {CHUNK.text} After.", ""), CHUNK),
     ],

@@ -19,7 +19,7 @@ from fieldguide.events import Event, Failed, Loading
 from fieldguide.generation.model import Cancellation, ChatModel
 from fieldguide.generation.passage_cache import PassageCache
 from fieldguide.generation.prompt import build_messages
-from fieldguide.indexing.documents import read_folder
+from fieldguide.indexing.documents import read_folder, read_if_changed
 from fieldguide.indexing.index import BuildSummary, Index, Manifest, build_index, current_generation, open_index
 from fieldguide.retrieval.embedder import Embedder, SentenceTransformerEmbedder
 from fieldguide.retrieval.search import Searcher
@@ -128,10 +128,7 @@ class Fieldguide:
         return AnswerOptions(settings.passages, settings.answer_tokens, settings.temperature, settings.seed)
 
     def warm(self) -> Iterator[Loading]:
-        """Have the model read all passages ahead of time, as far as the cache has room; after `loading()`.
-
-        Questions go first.
-        """
+        """Have the model read passages ahead of time, behind all questions, while the cache has room; after `loading()`."""
         if not self.settings.passage_cache_gb:
             return
         chunks = self.chunks()
@@ -163,19 +160,17 @@ class Fieldguide:
         return self._searcher().search(question, limit)
 
     def chunks(self, ids: Iterable[str] | None = None) -> list[Chunk]:
-        """The passages of the index with these ids, or all; after `loading(with_model=False)`."""
-        return self._searcher().passage_store.chunks(ids)
+        """The passages of the index with these ids, or all; raises SearchIndexError before the first index is built."""
+        return self._newest_index().passage_store.chunks(ids)
 
     def guides(self) -> list[Document]:
         """The guides as they stand in their folder now; raises DocumentError when there are none."""
-        return read_folder(self.settings.guides_dir)
+        return read_folder(self.settings.guides_dir, read_if_changed)
 
     @property
     def manifest(self) -> Manifest:
-        """What the index was made of and with; after `loading(with_model=False)`."""
-        self._searcher()
-        assert self._index
-        return self._index.manifest
+        """What the index was made of and with; raises as `chunks` does."""
+        return self._newest_index().manifest
 
     def models(self) -> dict[str, str]:
         """What `use_model` may be asked for, and what it is called."""
@@ -245,14 +240,18 @@ class Fieldguide:
             return self._assistant
 
     def _searcher(self) -> Searcher:
-        """Over the newest index: a page that runs sees what another process has built meanwhile."""
         assert self._embedder
-        if self._index is None or self._index.generation != current_generation(self.settings.data_dir):
-            newer = open_index(self.settings.data_dir)
-            if self._index:
-                self._index.close()
-            self._index = newer
-        return Searcher(self._embedder.result(), self._index.vector_store, self._index.passage_store)
+        index = self._newest_index()
+        return Searcher(self._embedder.result(), index.vector_store, index.passage_store)
+
+    def _newest_index(self) -> Index:
+        """A page that runs sees what another process has built meanwhile."""
+        with self._lock:
+            if self._index is None or self._index.generation != current_generation(self.settings.data_dir):
+                in_use, self._index = self._index, open_index(self.settings.data_dir)
+                if in_use:
+                    in_use.close()
+            return self._index
 
     def _load_retrieval(self) -> Embedder:
         report = partial(self._latest.__setitem__, "retrieval")

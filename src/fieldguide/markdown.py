@@ -24,10 +24,11 @@ def blocks(text: str) -> list[Token]:
 
 
 def headings(text: str) -> list[str]:
-    """The headings below the title, in order."""
+    """The headings in order; where one alone is of level one, it is the title and left out."""
     tokens = blocks(text)
-    opened = (index for index, token in enumerate(tokens) if token.type == "heading_open" and token.tag != "h1")
-    return [as_plain_text(tokens[index + 1].content) for index in opened]
+    opened = [index for index, token in enumerate(tokens) if token.type == "heading_open"]
+    titles = [index for index in opened if tokens[index].tag == "h1"]
+    return [as_plain_text(tokens[index + 1].content) for index in opened if [index] != titles]
 
 
 def as_plain_text(text: str) -> str:

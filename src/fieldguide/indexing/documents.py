@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -31,12 +32,26 @@ def read_document(path: Path) -> Document:
     return Document(path.name, title, str(front.get("summary") or ""), text, hashlib.sha256(raw).hexdigest())
 
 
-def read_folder(folder: Path) -> list[Document]:
+def read_if_changed(path: Path) -> Document:
+    """The same for who asks often: the file is read again only when its time or size has changed."""
+    try:
+        state = path.stat()
+    except OSError:
+        return read_document(path)  # which tells what is wrong
+    return _read_as_of(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=256)
+def _read_as_of(path: Path, _changed_ns: int, _size: int) -> Document:
+    return read_document(path)
+
+
+def read_folder(folder: Path, read: Callable[[Path], Document] = read_document) -> list[Document]:
     """All Markdown files of a folder, by name; raises DocumentError when there is none."""
     paths = sorted(path for path in folder.glob("*.md") if path.is_file())
     if not paths:
         raise DocumentError(f"{folder} holds no Markdown files.", "Give a folder with guides in it.")
-    return [read_document(path) for path in paths]
+    return [read(path) for path in paths]
 
 
 def body_start(text: str) -> int:

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from fieldguide.events import Event, Failed, Finished, Quoted, Reading, Rewritten, Token, Withdrawn
+from fieldguide.events import Checked, Event, Failed, Finished, Quoted, Reading, Rewritten, Token, Withdrawn
 from fieldguide.interfaces.conversations import Exchange, Receipt
 from fieldguide.interfaces.web import rendering
-from fieldguide.types import Answer, Quote
+from fieldguide.types import Answer, Citation, Quote, Sentence
 
 _REDRAW_SECONDS = 0.07  # redrawing for each token would make the page stutter
 
@@ -22,6 +22,8 @@ class Progress:
     search_text: str = ""
     quotes: tuple[Quote, ...] = ()
     text: str = ""
+    checked: tuple[Sentence, ...] = ()
+    citations: tuple[Citation, ...] = ()
     answer: Answer | None = None
     failure: Failed | None = None
     alone: str | None = None
@@ -45,8 +47,11 @@ class Progress:
                 self.quotes = event.quotes
             case Token():
                 self.text += event.text
+            case Checked():
+                self.checked += (event.sentence,)
+                self.citations += event.citations
             case Withdrawn():
-                self.text = ""
+                self.text, self.checked, self.citations = "", (), ()
             case Finished():
                 self.answer, self.text = event.answer, event.answer.text
             case Failed():
@@ -66,8 +71,10 @@ class Progress:
 
     def shown(self) -> str:
         """The exchange under way as HTML."""
-        grounded = rendering.grounded_answer(self.answer) if self.answer and self.alone is not None else ""
-        return rendering.under_way(self.question, self.search_text, self.quotes, self.text, grounded, self.alone)
+        if self.answer and self.alone is not None:
+            return rendering.under_way(self.question, self.search_text, (), rendering.grounded_answer(self.answer), self.alone)
+        prose = rendering.draft(self.text, self.checked, self.citations)
+        return rendering.under_way(self.question, self.search_text, self.quotes, prose, self.alone)
 
     def exchange(self, receipt: Receipt | None) -> Exchange:
         """What came of the question."""
@@ -102,8 +109,8 @@ def batches(events: Iterator[Event]) -> Iterator[list[Event]]:
     threading.Thread(target=run, name="answer", daemon=True).start()
     while event := arrived.get():
         batch, until = [event], time.monotonic() + _REDRAW_SECONDS
-        # What is found is shown at once; only words read and written come too fast.
-        while isinstance(batch[-1], Token | Reading) and (left := until - time.monotonic()) > 0:
+        # What is found is shown at once; only words and verdicts come too fast.
+        while isinstance(batch[-1], Token | Reading | Checked) and (left := until - time.monotonic()) > 0:
             try:
                 following = arrived.get(timeout=left)
             except queue.Empty:

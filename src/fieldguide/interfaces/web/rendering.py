@@ -7,7 +7,7 @@ from fieldguide.events import Event, Failed, Finished, Gated, Loading, Queued, R
 from fieldguide.interfaces.conversations import Conversation, Exchange
 from fieldguide.interfaces.receipts import VERDICTS, exchange_text
 from fieldguide.interfaces.web import sources
-from fieldguide.types import Answer, Quote, Sentence
+from fieldguide.types import Answer, Citation, Quote, Sentence
 
 
 def status_line(event: Event) -> str | None:
@@ -80,23 +80,24 @@ def exchange(held: Exchange, position: int, *, is_last: bool, covered: Sequence[
     return f"<article class='fg-exchange' data-position='{position}'>{''.join(parts)}</article>"
 
 
-def under_way(question: str, search_text: str, quotes: Sequence[Quote], text: str, grounded: str, alone: str | None) -> str:
-    """The exchange that is being answered: the prose, in room that is kept for it, and below it what looks like the answer.
-
-    `grounded` is the finished answer as HTML while the model answers once more without the guides.
-    """
+def under_way(question: str, search_text: str, quotes: Sequence[Quote], prose: str, alone: str | None) -> str:
+    """The exchange that is being answered: the prose, in room that is kept for it, and below it what looks like the answer."""
     searched = f"<p class='fg-searched'>Searched for: {escape(search_text)}</p>" if search_text else ""
-    prose = grounded or f"<section class='fg-answer'><p class='fg-prose fg-streaming'>{escape(text)}</p></section>"
-    found = "" if grounded else f"<div class='fg-quotes'>{sources.quotes(quotes)}</div>"
     return (
         f"<article class='fg-exchange fg-under-way'>{_asked(question)}{searched}"
-        f"<div class='fg-answers'>{prose}{_alone(alone)}</div>{found}</article>"
+        f"<div class='fg-answers'>{prose}{_alone(alone)}</div><div class='fg-quotes'>{sources.quotes(quotes)}</div></article>"
     )
 
 
+def draft(text: str, checked: Sequence[Sentence], citations: Sequence[Citation]) -> str:
+    """What has been written so far, with the verdicts of the sentences that were checked so far."""
+    prose, end = _prose(text, checked, citations)
+    return f"<section class='fg-answer'><p class='fg-prose fg-streaming'>{prose}{escape(text[end:])}</p></section>"
+
+
 def grounded_answer(answer: Answer) -> str:
-    """The checked answer, with the model's own to be set beside it."""
-    return _grounded(answer, beside=True)
+    """The checked answer with its sources, to have the model's own set beside it."""
+    return f"{_grounded(answer, beside=True)}<div class='fg-kept-sources' hidden>{sources.sources_of(answer)}</div>"
 
 
 def _asked(question: str) -> str:
@@ -128,8 +129,9 @@ def _grounded(answer: Answer, *, beside: bool) -> str:
     if answer.abstained:
         refusal = f"<p class='fg-prose'>{escape(answer.text)}</p>{sources.closest(answer)}"
         return f"<section class='fg-answer'>{heading}{refusal}</section>"
+    prose, _ = _prose(answer.text, answer.sentences, answer.citations)
     note = f"<p class='fg-note'>{escape(answer.note)}</p>" if answer.note else ""
-    return f"<section class='fg-answer'>{heading}<p class='fg-prose'>{_prose(answer)}</p>{note}</section>"
+    return f"<section class='fg-answer'>{heading}<p class='fg-prose'>{prose}</p>{note}</section>"
 
 
 def _alone(text: str | None) -> str:
@@ -141,19 +143,19 @@ def _alone(text: str | None) -> str:
     )
 
 
-def _prose(answer: Answer) -> str:
-    """The sentences with their markers and verdicts, and line breaks where the model made them."""
+def _prose(text: str, sentences: Sequence[Sentence], citations: Sequence[Citation]) -> tuple[str, int]:
+    """The sentences with their markers and verdicts, line breaks where the model made them, and where in the text they end."""
     pieces, position = [], 0
-    for sentence in answer.sentences:
-        start = answer.text.find(sentence.text, position)
-        gap = answer.text[position:start] if start >= 0 else ""
+    for sentence in sentences:
+        start = text.find(sentence.text, position)
+        gap = text[position:start] if start >= 0 else ""
         position = start + len(sentence.text) if start >= 0 else position
-        pieces.append(("<br>" if "\n" in gap else " ") + _sentence(sentence, answer))
-    return "".join(pieces).removeprefix(" ")
+        pieces.append(("<br>" * min(gap.count("\n"), 2) or " ") + _sentence(sentence, citations))
+    return "".join(pieces).removeprefix(" "), position
 
 
-def _sentence(sentence: Sentence, answer: Answer) -> str:
-    places = {c.marker: c.section for c in answer.citations}
+def _sentence(sentence: Sentence, citations: Sequence[Citation]) -> str:
+    places = {c.marker: c.section for c in citations}
     markers = "".join(
         f"<button type='button' class='fg-marker' data-do='card' data-card='{m}' "
         f"aria-label='Source {m}: {escape(places.get(m, ''))}'>[{m}]</button>"

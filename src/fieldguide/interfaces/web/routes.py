@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from fieldguide.assembly import Fieldguide
-from fieldguide.errors import FieldguideError
+from fieldguide.errors import FieldguideError, SearchIndexError
 from fieldguide.indexing.documents import body_start
 from fieldguide.interfaces.conversations import ConversationStore, to_json
 from fieldguide.interfaces.receipts import to_markdown
@@ -26,16 +26,19 @@ def routes(fieldguide: Fieldguide, store: ConversationStore) -> list[Route]:
     """The pages, to be served beside the chat."""
 
     def guide(request: Request) -> Response:
-        _require_index(fieldguide)
-        found = fieldguide.chunks([request.path_params["chunk"]])
+        try:
+            found = fieldguide.chunks([request.path_params["chunk"]])
+        except SearchIndexError as error:
+            if fieldguide.still_loading:
+                raise HTTPException(503, "The guides are still being indexed. Try again in a moment.") from error
+            raise
         document = next((d for d in fieldguide.guides() if found and d.name == found[0].document), None)
         if document is None:
             raise HTTPException(404, "This passage is no longer in the guides. Ask again to find the newest.")
         return HTMLResponse(guide_page(document, found[0]))
 
     def topics(_: Request) -> Response:
-        _require_index(fieldguide)
-        return HTMLResponse(welcome.topics(fieldguide.chunks()))
+        return HTMLResponse(welcome.topics(fieldguide.guides()))
 
     def export(request: Request) -> Response:
         kind = request.path_params["kind"]
@@ -51,11 +54,6 @@ def routes(fieldguide: Fieldguide, store: ConversationStore) -> list[Route]:
         Route("/topics", _told(topics)),
         Route("/conversations/{owner}/{conversation}.{kind}", _told(export)),
     ]
-
-
-def _require_index(fieldguide: Fieldguide) -> None:
-    if not fieldguide.is_ready:
-        raise HTTPException(503, "The guides are still being loaded. Try again in a moment.")
 
 
 def _told(page: Callable[[Request], Response]) -> Callable[[Request], Response]:

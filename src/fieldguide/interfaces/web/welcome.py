@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from fieldguide.indexing.documents import body_start
 from fieldguide.interfaces.conversations import Conversation, Listing
 from fieldguide.interfaces.web.sources import TOPICS_BUTTON
-from fieldguide.types import Chunk, Document
+from fieldguide.markdown import headings
+from fieldguide.types import Document
 
 EXAMPLES = {
     "generative-model-families.md": "Who introduced GANs, and when?",
@@ -33,18 +35,15 @@ def welcome(guides: Sequence[Document]) -> str:
     )
 
 
-def topics(chunks: Iterable[Chunk]) -> str:
+def topics(guides: Iterable[Document]) -> str:
     """Every heading of every guide, as a question that a click puts into the box."""
-    by_guide: dict[str, dict[str, None]] = {}  # titles to headings, each once and in order
-    for chunk in chunks:
-        heading = chunk.heading_path[-1] if chunk.heading_path else chunk.title
-        by_guide.setdefault(chunk.title, {})[heading] = None
-    return "".join(
-        f"<details><summary>{escape(title)} <span class='fg-count'>{len(headings)}</span></summary><ul>"
-        + "".join(f"<li>{_topic(heading)}</li>" for heading in headings)
-        + "</ul></details>"
-        for title, headings in by_guide.items()
-    )
+    return "".join(_topics(guide.title, headings(guide.text[body_start(guide.text) :]) or [guide.title]) for guide in guides)
+
+
+def _topics(title: str, told: Sequence[str]) -> str:
+    once = list(dict.fromkeys(told))
+    items = "".join(f"<li>{_topic(heading)}</li>" for heading in once)
+    return f"<details><summary>{escape(title)} <span class='fg-count'>{len(once)}</span></summary><ul>{items}</ul></details>"
 
 
 def shelf(listing: Listing, current: str, words: str = "") -> str:
