@@ -173,6 +173,18 @@ def test_who_runs_is_found_by_those_who_would_answer_the_same(serve, settings):
         assert find_running(settings) is None
 
 
+def test_after_a_change_of_models_only_those_who_want_the_new_one_ask_it(serve, settings):
+    with serve(ScriptedModel([GOOD]), "one") as (fieldguide, url), announced(settings, url, "one"):
+        asked_before = find_running(settings)
+        fieldguide.settings = replace(settings, model="fast")
+        assert find_running(settings) is None
+        assert find_running(replace(settings, model="fast")).url == url
+        (refused,) = asked_before.answer(QUESTION)  # it was found in time, and asks too late
+        assert isinstance(refused, Failed)
+        assert "has other settings by now" in refused.message
+        assert isinstance(list(RunningFieldguide(url).answer(QUESTION))[-1], Finished)  # who wants any is answered
+
+
 def test_a_stale_or_damaged_announcement_is_passed_over(serve, settings):
     with serve(ScriptedModel(), "another") as (_, url), announced(settings, url, "one"):
         assert find_running(settings) is None  # someone else has the port now

@@ -6,8 +6,9 @@ import os
 import pytest
 
 from fieldguide.errors import ConversationError
-from fieldguide.interfaces import conversations
-from fieldguide.interfaces.conversations import Conversation, ConversationStore, Exchange, from_json, new_identifier, to_json
+from fieldguide.interfaces import conversation_store
+from fieldguide.interfaces.conversation_store import LISTED, ConversationStore
+from fieldguide.interfaces.conversations import Conversation, Exchange, from_json, new_identifier, to_json
 from fieldguide.interfaces.receipts import exchange_text, to_markdown
 from fieldguide.types import Turn
 from test_rendering import exchange
@@ -22,6 +23,10 @@ def store(tmp_path) -> ConversationStore:
 
 def kept(store, question="How many eggs?", **changes) -> Conversation:
     return store.save(OWNER, Conversation(new_identifier(), exchanges=(exchange(question=question, **changes),)))
+
+
+def listed(store, words="", owner=OWNER, **options) -> list[str]:
+    return [c.id for c in store.list(owner, words, **options).conversations]
 
 
 def file_of(tmp_path, conversation):
@@ -39,7 +44,7 @@ def test_a_name_that_is_not_taken_is_an_empty_conversation(store):
 
 def test_other_owners_see_nothing(store):
     kept(store)
-    assert store.list("c" * 32).conversations == ()
+    assert listed(store, owner="c" * 32) == []
 
 
 @pytest.mark.parametrize("name", ["", "..", "../" + "a" * 29, "A" * 32, "a" * 31, "a" * 32 + "\n"])
@@ -52,16 +57,35 @@ def test_a_name_never_leads_out_of_the_folder(store, name):
 
 def test_the_list_is_searched_by_words_of_questions_and_answers(store):
     bees, tides = kept(store, "How many bees?"), kept(store, "Why are there tides?")
-    assert store.list(OWNER, "TIDES").conversations == (tides,)
-    assert set(store.list(OWNER, "a.").conversations) == {bees, tides}  # in both answers
-    assert store.list(OWNER, "tides bees").conversations == ()
+    assert listed(store, "TIDES") == [tides.id]
+    assert set(listed(store, "a.")) == {bees.id, tides.id}  # in both answers
+    assert listed(store, "tides bees") == []
 
 
 def test_the_latest_stands_first(store, monkeypatch):
     times = iter(["2030-01-01T00:00:00", "2030-01-02T00:00:00"])
-    monkeypatch.setattr(conversations.time, "strftime", lambda _: next(times))
+    monkeypatch.setattr(conversation_store.time, "strftime", lambda _: next(times))
     first, second = kept(store), kept(store)
-    assert [c.id for c in store.list(OWNER).conversations] == [second.id, first.id]
+    assert listed(store) == [second.id, first.id]
+
+
+def test_of_a_thousand_only_the_latest_are_read_and_each_only_once(store, tmp_path, monkeypatch):
+    first = kept(store, "The very first?")
+    text, folder = file_of(tmp_path, first).read_text(), tmp_path / "conversations" / OWNER
+    os.utime(file_of(tmp_path, first), (1, 1))
+    for number in range(999):
+        (folder / f"{number:032}.json").write_text(text.replace(first.id, f"{number:032}").replace("very first", "later"))
+    reads, read_bytes = [], type(tmp_path).read_bytes
+    monkeypatch.setattr(type(tmp_path), "read_bytes", lambda path: reads.append(path) or read_bytes(path))
+    assert len(listed(store)) == len(listed(store)) == LISTED
+    assert store.list(OWNER).older == 1000 - LISTED
+    assert len(reads) == LISTED
+    assert listed(store, "very") == [first.id]
+    assert len(listed(store, limit=None)) == 1000
+    assert len(reads) == 1000
+    store.save(OWNER, first)
+    assert listed(store)[0] == first.id
+    assert len(reads) == 1001
 
 
 def test_it_is_named_after_its_first_question():
@@ -79,9 +103,9 @@ def test_a_follow_up_builds_on_answered_questions_only():
 def test_a_deletion_can_be_taken_back(store):
     conversation = kept(store)
     store.delete(OWNER, conversation.id)
-    assert store.list(OWNER).conversations == ()
+    assert listed(store) == []
     store.restore(OWNER, conversation.id)
-    assert store.list(OWNER).conversations == (conversation,)
+    assert listed(store) == [conversation.id]
 
 
 def test_the_next_deletion_is_the_end_of_the_last(store):
@@ -97,7 +121,7 @@ def test_a_damaged_file_is_named_and_left_alone(store, tmp_path):
     path = file_of(tmp_path, conversation)
     path.write_bytes(path.read_bytes()[:100])
     listing = store.list(OWNER)
-    assert listing.conversations == (good,)
+    assert [c.id for c in listing.conversations] == [good.id]
     assert len(listing.problems) == 1
     assert str(path) in listing.problems[0]
     assert "\n" not in listing.problems[0]
@@ -122,7 +146,8 @@ def test_a_kill_between_writing_and_replacing_leaves_the_old_one(store, tmp_path
     with pytest.raises(KeyboardInterrupt):
         store.save(OWNER, conversation.with_exchange(0, Exchange("Other?")))
     monkeypatch.undo()
-    assert store.list(OWNER) == conversations.Listing((conversation,), ())
+    assert (listed(store), store.list(OWNER).problems) == ([conversation.id], ())
+    assert store.load(OWNER, conversation.id) == conversation
 
 
 def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path):
@@ -150,7 +175,7 @@ def test_an_export_is_imported_as_a_conversation_of_its_own(store):
     copy = store.add_copy("b" * 32, to_json(conversation).encode(), "export.json")
     assert copy.exchanges == conversation.exchanges
     assert copy.id != conversation.id
-    assert store.list("b" * 32).conversations == (copy,)
+    assert listed(store, owner="b" * 32) == [copy.id]
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,19 @@ def test_conversations_are_searched(browser, serve):
         assert kept(page) == [OTHER]
 
 
+def test_older_conversations_are_shown_when_they_are_asked_for(browser, serve, settings):
+    with opened(browser, serve(ScriptedModel([GOOD])), **WIDE) as (page, _, _):
+        ask(page, QUESTION)
+        finished(page)
+        (path,) = (settings.data_dir / "conversations").rglob("*.json")
+        for number in range(60):
+            copy = path.read_text().replace(path.stem, f"{number:032}")
+            (path.parent / f"{number:032}.json").write_text(copy)
+        page.reload()
+        page.get_by_role("button", name="Show 11 older ones").click()
+        page.wait_for_function("document.querySelectorAll('#shelf .fg-kept').length == 61")
+
+
 def test_a_deleted_conversation_goes_and_can_be_brought_back(browser, serve):
     with opened(browser, serve(ScriptedModel([GOOD])), **WIDE) as (page, _, _):
         ask(page, QUESTION)

@@ -6,6 +6,7 @@ from typing import Protocol
 from fieldguide.errors import FieldguideError
 from fieldguide.events import Event, Loading
 from fieldguide.generation.model import Cancellation
+from fieldguide.settings import Settings
 from fieldguide.types import Turn
 
 
@@ -19,7 +20,11 @@ class Answers(Protocol):
 
 
 class Answerer(Answers, Protocol):
-    """The same in this process: it can say how far its loading is."""
+    """The same in this process: it can say what it answers with, and how far its loading is."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in use; the model among them may change."""
 
     @property
     def is_ready(self) -> bool:

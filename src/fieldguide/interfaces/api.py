@@ -16,10 +16,15 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 import fieldguide
-from fieldguide.events import Event, as_object
+from fieldguide.events import Event, Failed, as_object
 from fieldguide.generation.model import Cancellation
 from fieldguide.interfaces.answerer import Answerer
+from fieldguide.interfaces.running import fingerprint
 from fieldguide.types import Turn
+
+_OTHER_SETTINGS = Failed(
+    "The running Fieldguide has other settings by now.", "Start fieldguide ask again: it then loads its own model."
+)
 
 
 class Message(BaseModel):
@@ -36,6 +41,7 @@ class Ask(BaseModel):
     model_config = ConfigDict(extra="forbid")
     question: Annotated[str, Field(description="At most 2,000 characters.")]
     history: list[Message] = []
+    settings: Annotated[str, Field(description="The fingerprint of /status; others are refused. '' for any.")] = ""
 
 
 def create_api(answerer: Answerer, instance: str) -> FastAPI:
@@ -48,6 +54,7 @@ def create_api(answerer: Answerer, instance: str) -> FastAPI:
         return {
             "version": fieldguide.__version__,
             "instance": instance,
+            "settings": fingerprint(answerer.settings),
             "ready": answerer.is_ready,
             "loading": [asdict(loading) for loading in answerer.still_loading],
             "failure": str(answerer.failure) if answerer.failure else None,
@@ -58,7 +65,10 @@ def create_api(answerer: Answerer, instance: str) -> FastAPI:
         """Answer a question: events as JSON lines, the last one Finished or Failed. Closing the connection stops it."""
         cancellation = Cancellation()
         history = [Turn(message.role, message.content) for message in asked.history]
-        events = answerer.answer(asked.question, history, cancellation=cancellation)
+        if asked.settings in ("", fingerprint(answerer.settings)):
+            events = answerer.answer(asked.question, history, cancellation=cancellation)
+        else:
+            events = iter([_OTHER_SETTINGS])
         return StreamingResponse(_lines(events, cancellation), media_type="application/x-ndjson")
 
     @api.exception_handler(RequestValidationError)

@@ -1,7 +1,7 @@
 """A Fieldguide that already runs on this machine: how it makes itself known, and how another process asks it.
 
 It writes its address into the data folder. Whoever finds it there asks it only if it answers, and would answer as one's own
-settings demand.
+settings demand: it is asked for its settings each time, as the page can change them.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ def announced(settings: Settings, url: str, instance: str) -> Iterator[None]:
     path = settings.data_dir / _FILE
     with suppress(OSError):  # whoever cannot write there has been told; nobody finds us, no more
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"url": url, "instance": instance, "settings": _fingerprint(settings)}), encoding="utf-8")
+        path.write_text(json.dumps({"url": url, "instance": instance}), encoding="utf-8")
     try:
         yield
     finally:
@@ -50,15 +50,17 @@ def announced(settings: Settings, url: str, instance: str) -> Iterator[None]:
 class RunningFieldguide:
     """Another process that answers over HTTP, with the same event stream."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, settings: str = "") -> None:
         self.url = url
+        self._settings = settings  # a fingerprint: what an answer must be made with
         self._address = urlsplit(url)
 
     def answer(
         self, question: str, history: Sequence[Turn] = (), *, cancellation: Cancellation | None = None
     ) -> Iterator[Event]:
         """The event stream of one question; a broken connection ends it as Failed."""
-        asked = json.dumps({"question": question, "history": [asdict(turn) for turn in history]})
+        earlier = [asdict(turn) for turn in history]
+        asked = json.dumps({"question": question, "history": earlier, "settings": self._settings})
         connection = self._connection(None)
         try:
             connection.connect()
@@ -111,10 +113,12 @@ class RunningFieldguide:
 def find_running(settings: Settings) -> RunningFieldguide | None:
     """The Fieldguide that runs on the same data folder and would answer the same, if there is one."""
     found = _read(settings.data_dir / _FILE)
-    if found.get("settings") != _fingerprint(settings):
+    if not found:
         return None
-    running = RunningFieldguide(str(found.get("url")))
-    return running if running.status().get("instance") == found.get("instance") else None
+    running = RunningFieldguide(str(found.get("url")), fingerprint(settings))
+    status = running.status()
+    same = status.get("instance") == found.get("instance") and status.get("settings") == fingerprint(settings)
+    return running if same else None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -133,7 +137,8 @@ def _as_object(data: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _fingerprint(settings: Settings) -> str:
+def fingerprint(settings: Settings) -> str:
+    """What two processes that would answer alike have in common."""
     relevant = {name: str(value) for name, value in asdict(settings).items() if name not in _WITHOUT_INFLUENCE}
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 

@@ -9,7 +9,8 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from fieldguide.assembly import Fieldguide
-from fieldguide.interfaces.conversations import Conversation, ConversationStore
+from fieldguide.interfaces.conversation_store import ConversationStore
+from fieldguide.interfaces.conversations import Conversation
 from fieldguide.interfaces.web.asking import Asking, drawn
 from fieldguide.interfaces.web.looks import CSS, HEAD, theme
 from fieldguide.interfaces.web.parts import Parts, build_parts
@@ -51,6 +52,7 @@ def _wire(page: gr.Blocks, parts: Parts, asking: Asking, shelf: Shelf) -> None:
     parts.new.click(shelf.new, parts.owner, **at_once)
     parts.search.change(shelf.search, [parts.search, *place], **at_once)
     script.delete(shelf.delete, [parts.search, *place], **at_once)
+    script.list_all(shelf.list_all, place, **at_once)
     script.restore(shelf.restore, parts.owner, **at_once)
     parts.imported.upload(shelf.add_copy, [parts.imported, parts.owner], **at_once)
     script.edit(shelf.edit, place, **at_once)

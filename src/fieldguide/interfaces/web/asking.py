@@ -14,7 +14,8 @@ from fieldguide.assembly import Fieldguide
 from fieldguide.errors import ConversationError, FieldguideError
 from fieldguide.events import Event
 from fieldguide.generation.model import Cancellation
-from fieldguide.interfaces.conversations import Conversation, ConversationStore, Exchange, Receipt, new_identifier
+from fieldguide.interfaces.conversation_store import ConversationStore
+from fieldguide.interfaces.conversations import Conversation, Exchange, Receipt, new_identifier
 from fieldguide.interfaces.web import rendering, welcome
 from fieldguide.interfaces.web.parts import LENGTHS, Parts
 from fieldguide.interfaces.web.progress import Progress, batches

@@ -89,6 +89,7 @@ const deeds = {
   },
   delete: (button) => trigger("delete", { id: button.dataset.id }),
   restore: (button) => trigger("restore", { id: button.dataset.id }),
+  "list-all": () => trigger("list_all"),
   fill: (button) => {
     find("#topics").close();
     fill(button.dataset.question);

@@ -14,7 +14,8 @@ from starlette.routing import Route
 from fieldguide.assembly import Fieldguide
 from fieldguide.errors import FieldguideError, SearchIndexError
 from fieldguide.indexing.documents import body_start
-from fieldguide.interfaces.conversations import ConversationStore, to_json
+from fieldguide.interfaces.conversation_store import ConversationStore
+from fieldguide.interfaces.conversations import to_json
 from fieldguide.interfaces.receipts import to_markdown
 from fieldguide.interfaces.web import welcome
 from fieldguide.interfaces.web.looks import GUIDE_CSS

@@ -7,7 +7,8 @@ import gradio as gr
 
 from fieldguide.assembly import Fieldguide
 from fieldguide.errors import ConversationError
-from fieldguide.interfaces.conversations import Conversation, ConversationStore, is_identifier, new_identifier
+from fieldguide.interfaces.conversation_store import ConversationStore
+from fieldguide.interfaces.conversations import Conversation, is_identifier, new_identifier
 from fieldguide.interfaces.web import rendering, welcome
 from fieldguide.interfaces.web.asking import drawn
 from fieldguide.interfaces.web.parts import Parts, model_choices
@@ -42,6 +43,10 @@ class Shelf:
     def search(self, words: str, owner: str, current: str) -> Redraw:
         """List what mentions these words."""
         return self._listed(owner, current, words)
+
+    def list_all(self, owner: str, current: str) -> Redraw:
+        """List the older ones, too."""
+        return {self._parts.shelf: welcome.shelf(self._store.list(owner, limit=None), current)}
 
     def delete(self, words: str, owner: str, current: str, data: gr.EventData) -> Redraw:
         """Put a conversation aside, with a way back."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from fieldguide.indexing.documents import body_start
-from fieldguide.interfaces.conversations import Conversation, Listing
+from fieldguide.interfaces.conversation_store import Kept, Listing
 from fieldguide.interfaces.web.sources import TOPICS_BUTTON
 from fieldguide.markdown import headings
 from fieldguide.types import Document
@@ -51,10 +51,12 @@ def shelf(listing: Listing, current: str, words: str = "") -> str:
     items = "".join(_kept(held, is_current=held.id == current) for held in listing.conversations)
     empty = "Nothing found." if words else "Conversations are kept here, on this machine only."
     problems = "".join(f"<p class='fg-problem'>{escape(problem)}</p>" for problem in listing.problems)
-    return f"{problems}<ul class='fg-shelf'>{items}</ul>" if items else f"{problems}<p class='fg-note'>{empty}</p>"
+    show = f"<button type='button' class='fg-button' data-do='list-all'>Show {listing.older:,} older ones</button>"
+    older = show if listing.older else ""
+    return f"{problems}<ul class='fg-shelf'>{items}</ul>{older}" if items else f"{problems}<p class='fg-note'>{empty}</p>"
 
 
-def _kept(held: Conversation, *, is_current: bool) -> str:
+def _kept(held: Kept, *, is_current: bool) -> str:
     current = " aria-current='true'" if is_current else ""
     title = escape(held.title)
     return (
