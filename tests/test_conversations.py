@@ -172,7 +172,7 @@ def test_an_exchange_that_was_begun_is_finished_in_its_place(store):
 
 def test_an_export_is_imported_as_a_conversation_of_its_own(store):
     conversation = kept(store)
-    copy = store.add_copy("b" * 32, to_json(conversation).encode(), "export.json")
+    copy = store.add_copy("b" * 32, to_json(conversation), "export.json")
     assert copy.exchanges == conversation.exchanges
     assert copy.id != conversation.id
     assert listed(store, owner="b" * 32) == [copy.id]

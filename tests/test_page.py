@@ -7,6 +7,7 @@ import pytest
 from browser import answers, ask, finished, free_port, opened, says
 from fakes import ScriptedModel, SlowModel
 from fieldguide.answering.abstain import REFUSAL
+from fieldguide.events import Loading
 from fieldguide.interfaces.api import create_api
 from fieldguide.interfaces.web.app import create_app, launch
 
@@ -44,6 +45,9 @@ def test_the_page_is_there_before_the_model_is(browser, fieldguide_with):
     with opened(browser, url) as (page, _, _):
         ask(page, QUESTION)
         page.wait_for_selector("#stop", state="visible")
+        fieldguide._latest["model"] = Loading("Fetching the model", 0.42, "471 MB of 1.1 GB")
+        says(page, "#status", "Fetching the model 42%")
+        says(page, "#engine", "Fetching the model 42% 471 MB of 1.1 GB")
         assert answers(page) == []
         arrived.append(True)
         finished(page)
@@ -68,7 +72,9 @@ def test_reading_ahead_is_shown_whenever_it_begins_and_gives_way_to_questions(br
     with opened(browser, url) as (page, _, _):
         page.wait_for_function("document.querySelector('#engine').innerText.trim() == 'Ready'")
         fieldguide.warm_in_background()
-        says(page, "#engine", "Reading passages ahead of time")
+        page.wait_for_function(
+            "/Reading passages ahead of time.* [0-9] of 8/.test(document.querySelector('#engine').innerText)"
+        )
         ask(page, QUESTION)
         finished(page)
         assert answers(page) == [f"{GOOD} [1]"]

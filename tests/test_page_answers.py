@@ -144,6 +144,26 @@ def test_a_finished_answer_is_announced_once_and_tokens_are_not(browser, serve):
         assert told[0].startswith(f"Answer: {GOOD} 1 of 1 sentence supported")
 
 
+def test_each_sentence_tells_its_verdict_by_a_sign_or_a_line_and_words(browser, serve):
+    reply = f"{GOOD} The queen lays eggs on the moon. The king of the hive wears a crown of solid platinum."
+    with opened(browser, serve(ScriptedModel([reply]))) as (page, _, _):
+        ask(page, QUESTION)
+        finished(page)
+        shown = page.evaluate(
+            """() => [...document.querySelectorAll("#conversation .fg-sentence")].map((sentence) => [
+                sentence.dataset.verdict,
+                getComputedStyle(sentence, "::after").content.includes("\u2713"),
+                getComputedStyle(sentence.firstElementChild).textDecorationStyle,
+                sentence.querySelector(".fg-verdict")?.innerText ?? "",
+            ])"""
+        )
+        assert shown[0] == ["supported", True, "solid", ""]
+        assert {verdict: rest for verdict, *rest in shown[1:]} == {
+            "weak": [False, "dashed", "partly supported"],
+            "unsupported": [False, "wavy", "not supported"],
+        }
+
+
 def test_copy_gives_text_with_markers_and_sources(browser, serve):
     with opened(browser, serve(ScriptedModel([f"{GOOD} 1 < 2."])), permissions=["clipboard-read", "clipboard-write"]) as (
         page,

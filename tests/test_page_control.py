@@ -175,6 +175,16 @@ def test_an_answer_without_the_guides_stands_beside_or_below(browser, serve, wid
         assert (alone["x"] > grounded["x"]) == (width > 1000)
 
 
+def test_every_setting_has_a_line_that_explains_it(browser, serve):
+    with opened(browser, serve(ScriptedModel()), viewport={"width": 1440, "height": 900}) as (page, _, _):
+        for setting, line in {
+            "#length": "How much may be written at most.",
+            "#alone": "Afterwards, from the model's memory, side by side.",
+            "#model": "Default reads best; fast answers sooner and errs more.",
+        }.items():
+            assert line in page.inner_text(setting)
+
+
 @pytest.mark.parametrize(("length", "tokens"), [("Short", 88), ("Normal", 220), ("Long", 440)])
 def test_the_length_bounds_what_is_written(browser, serve, length, tokens):
     model = Recording([GOOD])

@@ -7,6 +7,7 @@ import pytest
 from browser import answers, ask, finished, free_port, opened, says
 from fakes import ScriptedModel, SlowModel
 from fieldguide.interfaces.api import create_api
+from fieldguide.interfaces.conversations import Conversation, Exchange, to_json
 from fieldguide.interfaces.web.app import create_app, launch
 
 pytestmark = pytest.mark.browser
@@ -114,7 +115,7 @@ def test_a_conversation_is_saved_and_read_in_again(browser, serve, tmp_path):
         assert len(receipt["index"]) == 64
         page.click("#shelf .fg-delete")
         says(page, "#conversation", "Ask the guides")
-        page.set_input_files("#import input, input[type=file]", tmp_path / "saved.json")
+        page.set_input_files("#import", tmp_path / "saved.json")
         says(page, "#conversation", GOOD)
         assert kept(page) == [QUESTION]
         with page.expect_download() as saving:
@@ -123,10 +124,21 @@ def test_a_conversation_is_saved_and_read_in_again(browser, serve, tmp_path):
         assert f"> {GOOD}" in (tmp_path / "saved.md").read_text()
 
 
+def test_an_import_leaves_no_copy_in_the_temporary_folder(browser, serve, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+    (tmp_path / "saved.json").write_text(to_json(Conversation("c" * 32, exchanges=(Exchange(QUESTION),))))
+    with opened(browser, serve(ScriptedModel()), **WIDE) as (page, _, _):
+        page.set_input_files("#import", tmp_path / "saved.json")
+        says(page, "#conversation", QUESTION)
+        page.set_input_files("#import", tmp_path / "saved.json")  # the same file once more
+        page.wait_for_function("document.querySelectorAll('#shelf .fg-kept').length == 2")
+    assert not [path for path in (tmp_path / "gradio").rglob("*") if path.is_file()]
+
+
 def test_a_wrong_file_gets_one_line(browser, serve, tmp_path):
     (tmp_path / "notes.json").write_text('{"a": 1}')
     with opened(browser, serve(ScriptedModel([GOOD])), **WIDE) as (page, _, _):
-        page.set_input_files("input[type=file]", tmp_path / "notes.json")
+        page.set_input_files("#import", tmp_path / "notes.json")
         says(page, "#undo", "The chosen file is not a conversation of Fieldguide.")
 
 

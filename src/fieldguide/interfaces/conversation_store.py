@@ -147,7 +147,7 @@ class ConversationStore:
         with self._lock, _write_errors(path):
             os.replace(path.with_name(path.name + ".deleted"), path)
 
-    def add_copy(self, owner: str, text: bytes, origin: str) -> Conversation:
+    def add_copy(self, owner: str, text: str, origin: str) -> Conversation:
         """Keep an exported conversation under a name of its own, beside what is there."""
         return self.save(owner, replace(from_json(text, origin), id=new_identifier()))
 

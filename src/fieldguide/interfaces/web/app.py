@@ -54,7 +54,7 @@ def _wire(page: gr.Blocks, parts: Parts, asking: Asking, shelf: Shelf) -> None:
     script.delete(shelf.delete, [parts.search, *place], **at_once)
     script.list_all(shelf.list_all, place, **at_once)
     script.restore(shelf.restore, parts.owner, **at_once)
-    parts.imported.upload(shelf.add_copy, [parts.imported, parts.owner], **at_once)
+    script.add_copy(shelf.add_copy, parts.owner, **at_once)
     script.edit(shelf.edit, place, **at_once)
     script.cancel(shelf.cancel_edit, **at_once)
     parts.model.input(asking.choose_model, parts.model, **answering)

@@ -46,8 +46,16 @@ CSS = (_HERE / "page.css").read_text(encoding="utf-8")
 GUIDE_CSS = (_HERE / "guide.css").read_text(encoding="utf-8")
 JAVASCRIPT = (_HERE / "page.js").read_text(encoding="utf-8")
 
-# Gradio confines the media rules of a stylesheet to its own content; this is for all of the page.
+# Gradio confines the media rules of a stylesheet to its content; these are for what is around it.
 HEAD = """<style>
+@media (max-width: 480px) {
+  body .gradio-container .main.fillable { padding: 0 .75rem !important; }
+}
+@media print {
+  body .gradio-container .main.fillable { padding: 0 !important; }
+  body .sidebar, body .sidebar .toggle-button { display: none !important; }
+  body .gradio-container, body { background: white !important; }
+}
 @media (prefers-reduced-motion: reduce) {
   *, ::before, ::after { animation: none !important; transition: none !important; scroll-behavior: auto !important; }
 }

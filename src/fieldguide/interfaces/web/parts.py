@@ -28,6 +28,11 @@ _SOURCES = (
     "<div class='fg-panel-body' tabindex='0' role='region' aria-label='Sources of the answer'><p class='fg-note'>"
     "Sources appear here: the sentences that an answer rests on, and where they stand.</p></div></aside>"
 )
+# The browser reads the file itself: Gradio's own upload would leave a copy in the system's folder for temporary files.
+_IMPORT = (
+    "<label class='fg-button fg-import'>Import JSON<input type='file' id='import' accept='.json,application/json' "
+    "class='fg-hidden'></label>"
+)
 _TOPICS = (
     "<dialog id='topics' aria-labelledby='topics-title'><div class='fg-panel-head'><h2 id='topics-title'>What can I ask?</h2>"
     "<button type='button' class='fg-button' data-do='close-topics'>Close</button></div>"
@@ -48,7 +53,6 @@ class Parts:
     search: gr.Textbox
     shelf: gr.HTML
     undo: gr.HTML
-    imported: gr.UploadButton
     length: gr.Radio
     alone: gr.Checkbox
     model: gr.Dropdown
@@ -80,7 +84,8 @@ def build_parts(welcome: str, models: dict[str, str], model: str) -> Parts:
         parts |= _sidebar(models, model)
     with gr.Row(elem_id="columns", equal_height=False):
         with gr.Column(scale=3, min_width=280, elem_id="main"):
-            _html(_HEADER + _NOTES)
+            _html(_HEADER, elem_id="header")
+            _html(_NOTES)
             parts["conversation"] = _html(welcome, elem_id="conversation")
             parts["under_way"] = _html("", elem_id="under-way")
             with gr.Column(elem_id="composer"):
@@ -113,8 +118,8 @@ def _sidebar(models: dict[str, str], model: str) -> dict[str, Any]:
         ),
         "shelf": _html("", elem_id="shelf"),
         "undo": _html("", elem_id="undo"),
-        "imported": gr.UploadButton("Import JSON", size="sm", file_types=[".json"], type="binary", elem_id="import"),
     }
+    _html(_IMPORT)
     _html("<h2 class='fg-heading'>Answers</h2>")
     parts["length"] = gr.Radio(
         list(LENGTHS),

@@ -74,12 +74,10 @@ class Shelf:
             return {self._parts.undo: _note(str(error))}
         return self._shown(owner, identifier)
 
-    def add_copy(self, content: bytes | None, owner: str) -> Redraw:
+    def add_copy(self, owner: str, data: gr.EventData) -> Redraw:
         """Keep an exported conversation and open it."""
-        if content is None:
-            return {}
         try:
-            added = self._store.add_copy(owner, content, "The chosen file")
+            added = self._store.add_copy(owner, str(data._data.get("text", "")), "The chosen file")
         except ConversationError as error:
             return {self._parts.undo: _note(str(error))}
         return self._shown(owner, added.id)
