@@ -39,5 +39,5 @@ def test_nothing_can_be_shared_and_no_runs_are_kept(browser, serve):
     with opened(browser, url) as (tab, _, _):
         tab.wait_for_timeout(300)
         assert "share" not in tab.content().split("<body")[1].split("<script")[0].lower()
-        assert tab.evaluate("getComputedStyle(document.body).fontFamily").startswith("system-ui")
+        assert tab.evaluate("getComputedStyle(document.querySelector('.fg-welcome')).fontFamily").startswith("system-ui")
         assert tab.evaluate("[...document.fonts].length") == 0

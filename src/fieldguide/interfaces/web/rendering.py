@@ -55,15 +55,13 @@ def summary(answer: Answer) -> str:
 def conversation(held: Conversation, covered: Sequence[str] = (), exports: str = "") -> str:
     """All finished exchanges; `exports` is where the conversation can be saved from."""
     last = len(held.exchanges) - 1
-    shown = "".join(exchange(e, n, is_last=n == last, covered=covered) for n, e in enumerate(held.exchanges))
-    links = (
-        f"<p class='fg-exports'>Save this conversation: <a href='{escape(exports)}.md' download>Markdown</a> "
-        f"<a href='{escape(exports)}.json' download>JSON</a></p>"
+    return "".join(
+        exchange(e, n, is_last=n == last, covered=covered, exports=exports if n == last else "")
+        for n, e in enumerate(held.exchanges)
     )
-    return shown + (links if exports and shown else "")
 
 
-def exchange(held: Exchange, position: int, *, is_last: bool, covered: Sequence[str] = ()) -> str:
+def exchange(held: Exchange, position: int, *, is_last: bool, covered: Sequence[str] = (), exports: str = "") -> str:
     """One question with all that came of it."""
     answer = held.answer
     parts = [_question(held.question, position), _searched(held, position, is_last=is_last)]
@@ -74,6 +72,11 @@ def exchange(held: Exchange, position: int, *, is_last: bool, covered: Sequence[
         parts.append(f"<div class='fg-answers'>{_grounded(answer, beside=held.alone is not None)}{_alone(held.alone)}</div>")
         parts.append(f"<p class='fg-facts'>{escape(_facts(held, answer))}</p>")
     parts.append(_actions(held, position, is_last=is_last))
+    if exports:
+        parts.append(
+            f"<p class='fg-exports'>Save this conversation: <a href='{escape(exports)}.md' download>Markdown</a> "
+            f"<a href='{escape(exports)}.json' download>JSON</a></p>"
+        )
     if answer is not None:
         parts.append(f"<div class='fg-kept-sources' hidden>{sources.sources_of(answer, covered)}</div>")
     parts.append(f"<div class='fg-plain' hidden>{escape(exchange_text(held))}</div>")
