@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from fieldguide.assembly import Fieldguide
 from fieldguide.interfaces.conversations import Conversation, ConversationStore
+from fieldguide.interfaces.learn.page import add_learn_page
 from fieldguide.interfaces.web.asking import Asking, drawn
 from fieldguide.interfaces.web.looks import CSS, HEAD, theme
 from fieldguide.interfaces.web.parts import Parts, build_parts
@@ -26,6 +27,7 @@ def create_app(fieldguide: Fieldguide) -> gr.Blocks:
     with gr.Blocks(title="Fieldguide", analytics_enabled=False, fill_width=True) as page:
         parts = build_parts(drawn(fieldguide, Conversation(""), ""), fieldguide.models(), fieldguide.settings.model)
         _wire(page, parts, Asking(fieldguide, store, parts), Shelf(fieldguide, store, parts))
+    add_learn_page(page, fieldguide)
     page.fieldguide_routes = routes(fieldguide, store)
     return page
 
