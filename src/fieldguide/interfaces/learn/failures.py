@@ -47,10 +47,13 @@ FAILURES = (
     Failure(
         "distractor",
         "A distractor wins",
-        "With the right passage gone, the next best looks much the same: same words, another subject.",
-        "Checking each sentence, and a gate that may refuse.",
-        "removed",
-        "check",
+        "The talk before was about GANs, so their passages come along, and they look much like the right one: same words, "
+        "another "
+        "subject. The model answers the old question.",
+        "Not the check: the sentence is true, only not asked for. More passages, a larger model, or a question that stands "
+        "alone.",
+        "distractor",
+        "answer",
     ),
     Failure(
         "list-all",
@@ -71,8 +74,8 @@ FAILURES = (
     Failure(
         "unanswerable",
         "No page has the answer",
-        "The closest passage still looks close, and the model writes a fluent number.",
-        "Refusing: see which signals decided.",
+        "The closest passage still looks close, and a model left to itself would write a fluent number.",
+        "Refusing: see which signals decided, before a word was written.",
         "refusal",
         "check",
     ),
@@ -87,8 +90,9 @@ FAILURES = (
     Failure(
         "poison",
         "A poisoned page",
-        "A passage gives orders instead of facts.",
-        "Rules that call passages material, control marks kept out of documents, and a check of the result.",
+        "A passage gives orders, and in this run they were obeyed; the check even finds the sentence supported, since the "
+        "page says so.",
+        "Rules against orders in passages did not help such a small model here. Watch who may write into the guides.",
         "poisoned",
         "check",
     ),
@@ -111,6 +115,7 @@ def failures_shown() -> str:
 def _failure(failure: Failure) -> str:
     return (
         f"<li><button type='button' class='fl-failure' data-learn='failure' data-failure='{failure.name}' "
-        f"data-trace='{failure.trace}' data-stage='{failure.stage}' data-settings='{failure.settings}'>{text(failure.title)}</button>"
+        f"data-trace='{failure.trace}' data-stage='{failure.stage}' "
+        f"data-settings='{failure.settings}'>{text(failure.title)}</button>"
         f"<p>{text(failure.why)} <b>What helps:</b> {text(failure.helps)}</p></li>"
     )

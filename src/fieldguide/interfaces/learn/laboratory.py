@@ -150,24 +150,17 @@ class Laboratory:
     def _take(self, job: _Job, events: Iterator[Event | Trace], base: Trace) -> None:
         for event in events:
             match event:
-                case Loading():
-                    job.status = f"{event.what} {event.detail}".strip()
-                case Queued():
-                    job.status = f"{event.position} in the queue before this"
-                case Retrieved():
-                    job.status = f"Found {len(event.result.hits)} passages"
-                case Reading():
-                    job.status = f"Reading {event.tokens} tokens, {event.done} done, {event.from_cache} from cache"
                 case Token():
-                    job.status, job.text = "Writing", job.text + event.text
+                    job.text += event.text
                 case Withdrawn():
                     job.text = ""
                 case Finished():
-                    job.status, job.text = "Done", event.answer.text
+                    job.text = event.answer.text
                 case Failed():
                     job.failure = f"{event.message} {event.remedy}".strip()
                 case Trace():
                     job.result = self._keep(self._with_cold(event, base, is_repeat=not job.experiment))
+            job.status = _status(event) or job.status
 
     def _with_cold(self, trace: Trace, base: Trace, *, is_repeat: bool) -> Trace:
         """Where the same question was asked live before with nothing cached, that run's times stand beside these."""
@@ -204,6 +197,24 @@ class Laboratory:
             return work()
         except FieldguideError as error:
             return {"failure": str(error)}
+
+
+def _status(event: Event | Trace) -> str:
+    """What is happening, in a few words; '' for events that say nothing new."""
+    match event:
+        case Loading():
+            return f"{event.what} {event.detail}".strip()
+        case Queued():
+            return f"{event.position} in the queue before this"
+        case Retrieved():
+            return f"Found {len(event.result.hits)} passages"
+        case Reading():
+            return f"Reading {event.tokens} tokens, {event.done} done, {event.from_cache} from cache"
+        case Token():
+            return "Writing"
+        case Trace():
+            return "Done"
+    return ""
 
 
 def _documents(fieldguide: Fieldguide, trace: Trace) -> list[Document]:

@@ -65,7 +65,7 @@ def _influence(view: View) -> str:
     found = view.trace.influence
     if not found or not found.without:
         return "not measured"
-    return f"{max(found.whole - number for number in found.without):.1f} at most"
+    return f"up to {outcome.times(max(found.whole - number for number in found.without))}"
 
 
 def _first_word(view: View) -> str:
@@ -86,7 +86,13 @@ AHEAD = (
     Stage("map", "Map", lambda v: f"{_count(v)} dots", preparing.map_stage, (explain.map_directions,)),
 )
 ASKED = (
-    Stage("question", "Question", lambda v: f"{len(v.trace.question.split())} words", searching.question_stage, (rewrite.standalone,)),
+    Stage(
+        "question",
+        "Question",
+        lambda v: f"{len(v.trace.question.split())} words",
+        searching.question_stage,
+        (rewrite.standalone,),
+    ),
     Stage("search", "Search", _best, searching.search_stage, (search.Searcher.rankings, search.fuse, search.weighted_best)),
     Stage("prompt", "Prompt", _prompt_tokens, searching.prompt_stage, (prompt.build_messages, prompt.pack)),
     Stage("answer", "Answer", _written, outcome.answer_stage, (drafting.write_draft,)),
@@ -116,10 +122,12 @@ def _summary(view: View) -> str:
     followed = ""
     if view.followed:
         followed = paragraph(
-            f"Follow {view.named(view.followed.chunk.id)} through all stages: <i>{text(view.followed.chunk.section)}</i>.", "fl-note"
+            f"Follow {view.named(view.followed.chunk.id)} through all stages: <i>{text(view.followed.chunk.section)}</i>.",
+            "fl-note",
         )
     return (
-        f"<header class='fl-summary'><p class='fl-note'><b>{kind}</b> with {text(made.model)}, Fieldguide {text(made.fieldguide)}</p>"
+        f"<header class='fl-summary'><p class='fl-note'><b>{kind}</b> with {text(made.model)}, Fieldguide "
+        f"{text(made.fieldguide)}</p>"
         f"<h2>{asked}</h2><p class='fl-said'>{said}</p>{followed}</header>"
     )
 
@@ -150,6 +158,10 @@ def code_shown(stage: Stage) -> str:
         module = inspect.getmodule(thing)
         name = module.__name__.replace(".", "/") if module else ""
         more = f"\n… {len(lines) - _CODE_LINES} more lines" if len(lines) > _CODE_LINES else ""
-        shown = inspect.cleandoc("\n" + "".join(lines[:_CODE_LINES])) if lines[0].startswith(" ") else "".join(lines[:_CODE_LINES])
-        drawn.append(f"<p class='fg-document'>src/{text(name)}.py, line {first}</p><pre><code>{text(shown.rstrip())}{more}</code></pre>")
+        shown = (
+            inspect.cleandoc("\n" + "".join(lines[:_CODE_LINES])) if lines[0].startswith(" ") else "".join(lines[:_CODE_LINES])
+        )
+        drawn.append(
+            f"<p class='fg-document'>src/{text(name)}.py, line {first}</p><pre><code>{text(shown.rstrip())}{more}</code></pre>"
+        )
     return f"<details class='fl-code'><summary>The code that did this</summary>{''.join(drawn)}</details>"

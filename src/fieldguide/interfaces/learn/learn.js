@@ -61,6 +61,7 @@ async function openLesson(name) {
   if (!open) return;
   // What the task opens is left to the learner: the run and the box are only outlined.
   const asksToOpen = open.dataset.doneBy.includes("trace:") || open.dataset.doneBy.includes("stage:");
+  closeStage();
   if (!open.dataset.doneBy.includes("trace:")) await show(open.dataset.trace);
   else find("#runs").classList.add("fl-outlined");
   if (!asksToOpen) openStage(open.dataset.stage, { scroll: false });
@@ -76,16 +77,25 @@ async function show(name, { stage: wanted = stage, force = false } = {}) {
   }
   const choice = find("#runs");
   if ([...choice.options].some((option) => option.value === name)) choice.value = name;
-  stage = "";
+  closeStage();
   if (wanted) openStage(wanted, { scroll: false });
   address();
   happened(`trace:${name}`);
 }
 
-function openStage(name, { scroll = true } = {}) {
-  stage = stage === name ? "" : name;
+function closeStage() {
+  stage = "";
+  drawStages();
+}
+
+function drawStages() {
   for (const panel of all(".fl-stage")) panel.hidden = panel.dataset.stage !== stage;
   for (const box of all(".fl-box")) box.setAttribute("aria-expanded", box.dataset.stage === stage);
+}
+
+function openStage(name, { scroll = true } = {}) {
+  stage = stage === name ? "" : name;
+  drawStages();
   const panel = find(`#stage-${CSS.escape(stage)}`);
   if (!panel) return;
   const guide = find(".fl-guide", panel);
@@ -109,80 +119,6 @@ function address() {
   if (trace() && !trace().startsWith("live-")) wanted.set("question", trace());
   if (kept.presenter) wanted.set("presenter", "1");
   history.replaceState(null, "", `?${wanted}`);
-}
-
-// Words that met
-function light(mark) {
-  const box = mark.closest(".fl-words");
-  all(".fl-lit", box).forEach((each) => each.classList.remove("fl-lit"));
-  const words = mark.dataset.word.split(" ");
-  for (const each of all("[data-word]", box)) {
-    if (each.dataset.word.split(" ").some((word) => words.includes(word))) each.classList.add("fl-lit");
-  }
-  happened("word");
-}
-
-// Tokens and temperature: the shares of the recorded runners-up among each other
-let chosen = null;
-function chooseToken(button, { quietly = false } = {}) {
-  if (!button) return;
-  chosen = button;
-  all(".fl-token").forEach((each) => each.setAttribute("aria-pressed", each === button));
-  drawChoices();
-  if (!quietly) happened("token");
-}
-
-function drawChoices() {
-  const box = find(".fl-choices");
-  if (!box || !chosen?.isConnected) return;
-  const temperature = Number(find("[name=temperature]")?.value ?? 1);
-  const choices = JSON.parse(chosen.dataset.choices);
-  const weights = choices.map(([, score], place) =>
-    temperature ? Math.exp((score - choices[0][1]) / temperature) : Number(place === 0),
-  );
-  const total = weights.reduce((sum, weight) => sum + weight, 0) || 1;
-  const list = document.createElement("ul");
-  list.className = "fl-bars";
-  choices.forEach(([name], place) => {
-    const share = weights[place] / total;
-    const row = document.createElement("li");
-    row.className = `fl-bar${name === chosen.dataset.text ? " fl-followed" : ""}`;
-    row.innerHTML = "<span class='fl-bar-label'></span><span class='fl-bar-track' aria-hidden='true'><span></span></span>";
-    find(".fl-bar-label", row).textContent = name.replace(/ /g, "\u00b7").replace(/\n/g, "\u21b5") || "(end)";
-    find(".fl-bar-track span", row).style.width = `${100 * share}%`;
-    const said = document.createElement("span");
-    said.className = "fl-bar-said";
-    said.textContent = `${(100 * share).toFixed(1)}%`;
-    row.append(said);
-    list.append(row);
-  });
-  box.replaceChildren(choices.length ? list : "No runners-up were recorded for this token.");
-}
-
-// Jobs: a live question, an experiment, a measurement
-const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
-async function follow(begun) {
-  if (begun.failure) {
-    say(begun.failure);
-    return null;
-  }
-  const mine = (job = begun.job);
-  document.body.classList.add("fl-busy");
-  try {
-    for (;;) {
-      const reply = await server.progress({ job: mine });
-      if (job !== mine) return null;
-      say(reply.failure || `${reply.status ?? ""}${reply.text ? `: ${reply.text}` : ""}`);
-      if (reply.failure) return null;
-      if (reply.done) return reply;
-      await pause(250);
-    }
-  } catch {
-    say("Fieldguide does not answer. Start it again with: fieldguide chat");
-    return null;
-  } finally {
-    if (job === mine) document.body.classList.remove("fl-busy");
-  }
 }
 
 const forms = {
@@ -318,7 +254,7 @@ document.addEventListener("keydown", (event) => {
   if (document.body.classList.contains("fl-busy")) return deeds.stop();
   if (stage) {
     const box = find(`.fl-box[data-stage="${stage}"]`);
-    openStage(stage, { scroll: false });
+    closeStage();
     box.focus();
   }
 });
@@ -339,4 +275,3 @@ async function start() {
   }
   document.body.classList.add("fl-started");
 }
-start();

@@ -46,17 +46,21 @@ def answer_stage(view: View) -> str:
     note = "".join(paragraph(f"Taken back: {text(reason)}", "fl-bad") for reason in withdrawn)
     return (
         paragraph(
-            f"The model writes one token at a time; for each it weighs its whole vocabulary. <b>{surest} of {len(tokens)}</b> tokens "
-            "were as good as certain (above 90%): it copies from the passages. The paler a token, the less sure. Choose one to see "
+            f"The model writes one token at a time; for each it weighs its whole vocabulary. <b>{surest} of "
+            f"{len(tokens)}</b> tokens "
+            "were as good as certain (above 90%): it copies from the passages. The paler a token, the less sure. Choose "
+            "one to see "
             "what else it might have written."
         )
         + note
         + f"<p class='fl-tokens'>{''.join(drawn)}</p>"
         + "<div class='fl-choices' aria-live='polite'></div>"
-        + "<form class='fl-form'><label>Temperature <input type='range' name='temperature' min='0' max='2' step='0.1' value='1'>"
+        + "<form class='fl-form'><label>Temperature "
+        + "<input type='range' name='temperature' min='0' max='2' step='0.1' value='1'>"
         "<output>1</output></label></form>"
         + paragraph(
-            "At 0 the likeliest token is always taken (Fieldguide does that); above 1 the unlikely ones gain. The bars are the ten "
+            "At 0 the likeliest token is always taken (Fieldguide does that); above 1 the unlikely ones gain. The bars are "
+            "the ten "
             "likeliest tokens that were recorded, and what this temperature makes of their shares among each other.",
             "fl-note",
         )
@@ -103,7 +107,8 @@ def check_stage(view: View) -> str:
         said += paragraph("Nothing was checked: without the guides there is nothing to hold the answer against.")
     else:
         said += paragraph(
-            "Code, not the model, holds every sentence against the sentences of the passages: by words, by meaning, and every number "
+            "Code, not the model, holds every sentence against the sentences of the passages: by words, by meaning, and "
+            "every number "
             "and name must agree. So a citation cannot point to nothing."
         )
     cited = {c.marker: c for event in trace.all(Checked) for c in event.citations}
@@ -133,7 +138,11 @@ def _why_refused(view: View) -> str:
     gated = view.trace.all(Gated)
     last = gated[-1] if gated else None
     withdrawn = view.trace.all(Withdrawn)
-    closest = f"The closest passage was {view.named(view.hits[0].chunk.id)} <i>{text(view.hits[0].chunk.section)}</i>, " if view.hits else ""
+    closest = (
+        f"The closest passage was {view.named(view.hits[0].chunk.id)} <i>{text(view.hits[0].chunk.section)}</i>, "
+        if view.hits
+        else ""
+    )
     scored = f"which fits the question by {view.hits[0].score:.2f} of 1. " if view.hits else ""
     if withdrawn:
         draft = "".join(token.text for token in written(view.trace)).strip()
@@ -142,7 +151,8 @@ def _why_refused(view: View) -> str:
         middle = "Before a word was written, the signals spoke against an answer. "
     else:
         middle = ""
-    return f"{closest}{scored}{middle}So the answer is one constant sentence, <q>{text(REFUSAL)}</q> A guess would have looked just as sure."
+    end = f"So the answer is one constant sentence, <q>{text(REFUSAL)}</q> A guess would have looked just as sure."
+    return f"{closest}{scored}{middle}{end}"
 
 
 def influence_stage(view: View) -> str:
@@ -158,21 +168,26 @@ def influence_stage(view: View) -> str:
     rows, kinds, told = [], [], []
     for passage, loss in zip(view.trace.passages, losses, strict=True):
         identifier = view.of_text(passage)
-        times = math.exp(min(abs(loss), 700))
-        word = "less" if loss >= 0 else "more"
-        said = f"{times:,.1f} times {word} likely without it" if times < 1e6 else f"more than a million times {word} likely without it"
+        said = f"{times(abs(loss))} {'less' if loss >= 0 else 'more'} likely without it"
         heading = passage.split("\n", 1)[0]
         rows.append((f"{view.named(identifier)} {text(heading)}", abs(loss), said))
         kinds.append("fl-followed" if loss == max(losses) and loss > 0 else "fl-gain" if loss < 0 else "")
         told.append((view.letters.get(identifier, ""), heading, f"{-loss:+.3f}"))
     return (
         paragraph(
-            "Each passage was deleted from the prompt in turn, the model read what was left, and the very same answer was scored again. "
+            "Each passage was deleted from the prompt in turn, the model read what was left, and the very same answer was "
+            "scored again. "
             "Exact, not estimated: the longer the bar, the more the answer hangs on that passage. The cache makes it cheap."
         )
         + bars(rows, largest, kinds=kinds)
         + table("Change of the answer's log-probability", ("", "passage taken away", "change"), told)
     )
+
+
+def times(difference: float) -> str:
+    """A difference of log-probabilities as a factor."""
+    factor = math.exp(min(difference, 20.0))
+    return f"{factor:.1f} times" if factor < 100 else f"{factor:,.0f} times" if factor < 1e6 else "over a million times"
 
 
 def timings_stage(view: View) -> str:
@@ -198,13 +213,15 @@ def _saved(view: View, took: dict[str, float]) -> str:
     if reading is None or not reading.tokens:
         return ""
     told = (
-        f"<b>{reading.from_cache} of {reading.tokens}</b> tokens of the prompt had been read before: their keys and values, which "
+        f"<b>{reading.from_cache} of {reading.tokens}</b> tokens of the prompt had been read before: their keys and "
+        "values, which "
         "are what reading leaves behind, were taken from disk and moved into place. "
     )
     cold = view.trace.cold
     if "reading" in cold and "reading" in took:
         told += (
-            f"Reading took <b>{took['reading']:.2f} s</b>; with an empty cache the same prompt took <b>{cold['reading']:.2f} s</b>. "
+            f"Reading took <b>{took['reading']:.2f} s</b>; with an empty cache the same prompt took "
+            f"<b>{cold['reading']:.2f} s</b>. "
             "The answer is the same."
         )
     elif reading.from_cache < reading.tokens:

@@ -16,7 +16,7 @@ from fieldguide.interfaces.learn.shipped import FIRST, RUNS, shipped
 
 _HERE = Path(__file__).parent
 _CSS = (_HERE / "learn.css").read_text(encoding="utf-8")
-_JAVASCRIPT = (_HERE / "learn.js").read_text(encoding="utf-8")
+_JAVASCRIPT = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in ("learn.js", "pictures.js"))
 PATH = "/learn"
 
 
@@ -24,6 +24,7 @@ def add_learn_page(app: gr.Blocks, fieldguide: Fieldguide) -> None:
     """Add the page to the app, under its own address."""
     laboratory = Laboratory(fieldguide)
     with app.route("Learn", PATH, show_in_navbar=False):
+        gr.Navbar(visible=False)  # the pages link to each other themselves
         gr.HTML(
             page_shown(laboratory),
             elem_id="learn",
@@ -75,7 +76,8 @@ def page_shown(laboratory: Laboratory) -> str:
 
 def _header() -> str:
     return (
-        "<header class='fg-header'><h1>Learn</h1><p>See how a program looks things up before it answers, on real runs of this one.</p>"
+        "<header class='fg-header'><h1>Learn</h1><p>See how a program looks things up before it answers, on real runs of "
+        "this one.</p>"
         "<div class='fl-tools'><a class='fg-button' href='/'>Chat</a>"
         f"{button('presenter', 'Large type')}{button('reset', 'Start over')}</div></header>"
     )
@@ -93,7 +95,9 @@ def _bar() -> str:
         names = list(shipped())
     except FieldguideError:
         names = []
-    options = "".join(f"<option value='{name}'>{text(RUNS[name].title)}: {text(RUNS[name].question)}</option>" for name in names)
+    options = "".join(
+        f"<option value='{name}'>{text(RUNS[name].title)}: {text(RUNS[name].question)}</option>" for name in names
+    )
     return (
         f"<div class='fl-bar-top'><label>Recorded run <select id='runs'>{options}</select></label>"
         "<form class='fl-ask' data-learn-form='ask'><label for='fl-question'>Or ask live</label>"
@@ -112,7 +116,8 @@ def _experiments() -> str:
     return (
         "<section class='fl-section' id='experiments' aria-label='Experiments'><h2>Experiments</h2>"
         + paragraph(
-            "One change to the run above, and the question asked again, live. They need the model, which loads in the background; "
+            "One change to the run above, and the question asked again, live. They need the model, which loads in the "
+            "background; "
             "recorded runs work without it."
         )
         + f"<div class='fl-cards'>{cards}</div><div id='changes' aria-live='polite'></div></section>"

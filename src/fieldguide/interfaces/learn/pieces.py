@@ -24,7 +24,8 @@ def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[object]], 
     head = "".join(f"<th scope='col'>{text(name)}</th>" for name in heads)
     body = "".join("<tr>" + "".join(f"<td>{text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     content = (
-        f"<div class='fl-table' tabindex='0' role='region' aria-label='{text(caption)}'><table><caption>{text(caption)}</caption>"
+        "<div class='fl-table' tabindex='0' role='region' "
+        f"aria-label='{text(caption)}'><table><caption>{text(caption)}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
     return f"<details class='fl-numbers'><summary>The same as a table</summary>{content}</details>" if folded else content

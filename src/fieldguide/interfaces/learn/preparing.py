@@ -66,7 +66,8 @@ def _recut(view: View) -> str:
     return (
         "<h4>Cut it otherwise</h4>"
         + paragraph(
-            "The plainest way to cut counts words and ignores what they say. Choose a size and how much neighbours share, and see "
+            "The plainest way to cut counts words and ignores what they say. Choose a size and how much neighbours share, "
+            "and see "
             "which of three questions lose their answer: its parts no longer stand in one passage."
         )
         + "<form class='fl-form' data-learn-form='recut'>"
@@ -84,10 +85,14 @@ def vectors_stage(view: View) -> str:
     if search is None:
         return paragraph("This run asked the model alone: nothing was compared.")
     drawn = paragraph(
-        f"A small model (not the one that writes) turns any text into <b>{len(search.vector)}</b> numbers, its vector. You cannot "
-        "read them, and no single one means anything; you can only compare them. Texts that mean alike get numbers that are alike."
+        f"A small model (not the one that writes) turns any text into <b>{len(search.vector)}</b> numbers, its vector. You "
+        "cannot "
+        "read them, and no single one means anything; you can only compare them. Texts that mean alike get numbers that "
+        "are alike."
     )
-    drawn += f"<h4>The question: {text(search.text)}</h4>{strip(search.vector, f'The {len(search.vector)} numbers of the question')}"
+    drawn += (
+        f"<h4>The question: {text(search.text)}</h4>{strip(search.vector, f'The {len(search.vector)} numbers of the question')}"
+    )
     by_id = {p.id: p for p in search.passages}
     for identifier, vector in search.vectors.items():
         passage = by_id[identifier]
@@ -142,7 +147,8 @@ def map_stage(view: View) -> str:
     return (
         paragraph(
             f"Every dot is a passage, the cross is the question, and lines lead to what the model read. {len(search.vector)} "
-            f"numbers were pressed into two, always in the same two directions, in which the passages differ most. They show only "
+            "numbers were pressed into two, always in the same two directions, in which the passages differ most. They "
+            "show only "
             f"<b>{search.map_share:.0%}</b> of the differences: nearest on the map is not always nearest in truth."
         )
         + picture
@@ -162,7 +168,8 @@ def _misleading(view: View) -> str:
     return answer_to(
         "Where does the map mislead?",
         "where-the-map-misleads",
-        f"<i>{text(worst.section)}</i> lies {_nth(place)} nearest to the question on the map, but by all {len(search.vector)} numbers "
+        f"<i>{text(worst.section)}</i> lies {_nth(place)} nearest to the question on the map, but by all "
+        f"{len(search.vector)} numbers "
         f"it is only the {_nth(worst.rank_by_meaning)} of {len(search.passages)} passages.",
     )
 
@@ -196,7 +203,8 @@ def recut_shown(document: Document, cuts: list[tuple[int, int]], verdicts: list[
             + (f"<b class='fl-bad'>{fails} of {len(verdicts)} questions fail.</b>" if fails else "<b>No question fails.</b>")
         )
         + table("Three questions", ("question", "needs together", "now"), rows, folded=False)
-        + f"<div class='fl-guide' tabindex='0' role='region' aria-label='The guide, cut anew'>{marked(document.text, pieces)}</div>"
+        + "<div class='fl-guide' tabindex='0' role='region' aria-label='The guide, cut anew'>"
+        + f"{marked(document.text, pieces)}</div>"
     )
 
 
@@ -208,4 +216,3 @@ def compared_shown(first: list[float], second: list[float], nearness: float) -> 
         + strip(second, "The numbers of the second text")
         + bars([("nearness (cosine)", nearness, f"{nearness:.2f}: {said}")], 1.0)
     )
-

@@ -18,7 +18,10 @@ class Fact:
 FACTS = (
     Fact("Who introduced GANs, and when?", ("adversarial networks (GANs) were introduced", "2014", "Goodfellow")),
     Fact("What does the discriminator of a GAN do?", ("generative adversarial network (GAN)", "discriminator", "separate")),
-    Fact("Which parts does a VAE pair, and what is between them?", ("pairs an encoder", "probability distribution", "decoder of the VAE")),
+    Fact(
+        "Which parts does a VAE pair, and what is between them?",
+        ("pairs an encoder", "probability distribution", "decoder of the VAE"),
+    ),
 )
 
 

@@ -7,6 +7,7 @@ from fieldguide.interfaces.learn.view import View
 from fieldguide.retrieval.explain import PassageScore, SearchRecord
 
 _RANKED = 12  # places shown in the picture of rankings
+_FAR = 15  # places apart from which one search is said to have missed a passage
 _SHORT = 4  # letters up to which an all-capital word is taken for an abbreviation
 _COLUMNS = ("meaning", "keywords", "fused", "re-ranked")
 _PARTS: dict[PartKind, str] = {
@@ -47,8 +48,10 @@ def search_stage(view: View) -> str:
     strongest = max(p.by_meaning for p in search.passages)
     return (
         paragraph(
-            f"Two searches look at <b>all {len(search.passages)}</b> passages. One compares meaning (vectors), one counts shared "
-            "words that are rare. Each bar is one passage, in the order of the guides; most are of no use, and that is the point."
+            f"Two searches look at <b>all {len(search.passages)}</b> passages. One compares meaning (vectors), one counts "
+            "shared "
+            "words that are rare. Each bar is one passage, in the order of the guides; most are of no use, and that is the "
+            "point."
         )
         + _skyline(view, search, "by meaning", {p.id: max(0.0, p.by_meaning) for p in search.passages}, strongest)
         + _skyline(
@@ -102,8 +105,10 @@ def _rankings(view: View, search: SearchRecord) -> str:
     return (
         "<h4>From two rankings to one</h4>"
         + paragraph(
-            "Follow a line from left to right. A passage that both searches like rises in the fused list; the best sixty are then "
-            "ranked anew, word by word (the last column). Circles on the dashed line are beyond the twelfth place, or not found."
+            "Follow a line from left to right. A passage that both searches like rises in the fused list; the best sixty "
+            "are then "
+            "ranked anew, word by word (the last column). Circles on the dashed line are beyond the twelfth place, or not "
+            "found."
         )
         + f"<svg class='fl-ranks' viewBox='0 0 320 {below + 16:.0f}' role='img' aria-label='Rankings of the best passages'>"
         f"{heads}<line x1='20' x2='300' y1='{below}' y2='{below}'/>{''.join(drawn)}</svg>"
@@ -126,11 +131,14 @@ def _missed(search: SearchRecord, view: View) -> str:
         return ""
     worst = max(read, key=lambda p: abs(p.rank_by_meaning - (p.rank_by_keywords or len(search.passages))))
     by_words = worst.rank_by_keywords or len(search.passages) + 1
+    if abs(worst.rank_by_meaning - by_words) < _FAR:
+        return ""
     where = f"{view.named(worst.id)} <i>{text(worst.section)}</i>"
     if worst.rank_by_meaning > by_words:
         short = [word for word in search.text.replace("?", " ").split() if word.isupper() and 1 < len(word) <= _SHORT]
         because = (
-            f"A vector is one summary of a whole passage, and a rare abbreviation such as <b>{text(short[0])}</b> leaves hardly a trace "
+            f"A vector is one summary of a whole passage, and a rare abbreviation such as <b>{text(short[0])}</b> leaves "
+            "hardly a trace "
             "in it. A search by keywords only has to find the same letters."
             if short
             else "Its words are those of the question, but as a whole it seemed to speak of other things."
@@ -138,17 +146,17 @@ def _missed(search: SearchRecord, view: View) -> str:
         return answer_to(
             f"Why did the search by meaning miss {short[0] if short else 'it'}?",
             "why-meaning-missed",
-            f"{where} is only number <b>{worst.rank_by_meaning}</b> by meaning, but number <b>{by_words}</b> by keywords. {because}",
+            f"{where} is only number <b>{worst.rank_by_meaning}</b> by meaning, but number <b>{by_words}</b> by keywords. "
+            f"{because}",
         )
-    if worst.rank_by_keywords is None or worst.rank_by_keywords > worst.rank_by_meaning:
-        place = f"number <b>{worst.rank_by_keywords}</b>" if worst.rank_by_keywords else "<b>not there at all</b>"
-        return answer_to(
-            "Why did the search by keywords miss it?",
-            "why-keywords-missed",
-            f"{where} is number <b>{worst.rank_by_meaning}</b> by meaning, but by keywords {place}. It says the same in other words, "
-            "and a search by keywords knows only the words themselves.",
-        )
-    return ""
+    place = f"number <b>{worst.rank_by_keywords}</b>" if worst.rank_by_keywords else "<b>beyond the best sixty</b>"
+    return answer_to(
+        "Why did the search by keywords miss it?",
+        "why-keywords-missed",
+        f"{where} is number <b>{worst.rank_by_meaning}</b> by meaning, but by keywords {place}. It says the same in other "
+        "words, "
+        "and a search by keywords knows only the words themselves.",
+    )
 
 
 def _words(view: View, search: SearchRecord) -> str:
@@ -187,7 +195,8 @@ def _words(view: View, search: SearchRecord) -> str:
     return (
         "<h4>Word by word</h4>"
         + paragraph(
-            "Re-ranking looks, for each piece of a word in the question, for the nearest one in the passage (late interaction). "
+            "Re-ranking looks, for each piece of a word in the question, for the nearest one in the passage (late "
+            "interaction). "
             "Rare words count for more. Point at a word of the question, or reach it with Tab, to see where it was found."
         )
         + "".join(drawn)
@@ -208,7 +217,8 @@ def prompt_stage(view: View) -> str:
         answer_to(
             "What exactly was the model given?",
             "what-the-model-was-given",
-            f"The <b>{count}</b> tokens below, and nothing else: no web, no file, no earlier talk. The best passage comes last, right "
+            f"The <b>{count}</b> tokens below, and nothing else: no web, no file, no earlier talk. The best passage comes "
+            "last, right "
             "before the question, because a small model heeds most what it read last.",
         )
         + bars(rows, max(totals.values(), default=1), kinds=[f"fl-part-{kind}" for kind in totals])

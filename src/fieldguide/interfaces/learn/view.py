@@ -10,6 +10,15 @@ from fieldguide.interfaces.learn.pieces import letter
 from fieldguide.trace import Trace
 from fieldguide.types import Document, Hit
 
+_ENDS = {
+    Retrieved: "search",
+    Quoted: "search",
+    Prompted: "prompt",
+    Reading: "reading",
+    Gated: "deciding",
+    Token: "writing",
+    Checked: "checking",
+}
 STAGES_TIMED = ("search", "prompt", "reading", "deciding", "writing", "checking")
 
 
@@ -61,25 +70,15 @@ class View:
 def durations(trace: Trace) -> dict[str, float]:
     """Seconds of each stage, by the times at which its events came; a stage that did not happen is left out."""
     ends: dict[str, float] = {}
+    started = next((moment.seconds for moment in trace.moments if isinstance(moment.event, Rewritten)), 0.0)
     for moment in trace.moments:
-        match moment.event:
-            case Rewritten():
-                ends.setdefault("start", moment.seconds)
-            case Retrieved() | Quoted():
-                ends["search"] = moment.seconds
-            case Prompted():
-                ends["prompt"] = moment.seconds
-            case Reading() if "writing" not in ends:
-                ends["reading"] = moment.seconds
-            case Gated() if "writing" not in ends:
-                ends["deciding"] = moment.seconds
-            case Token():
-                ends["writing"] = moment.seconds
-            case Checked():
-                ends["checking"] = moment.seconds
+        stage = _ENDS.get(type(moment.event))
+        # A second reading, and the second look of the gate, belong to the writing that they interrupt.
+        if stage and not (stage in ("reading", "deciding") and "writing" in ends):
+            ends[stage] = moment.seconds
     if trace.moments:
         ends["checking"] = max(ends.get("checking", 0.0), trace.moments[-1].seconds)
-    took, before = {}, ends.get("start", 0.0)
+    took, before = {}, started
     for stage in STAGES_TIMED:
         if stage in ends:
             took[stage] = round(max(0.0, ends[stage] - before), 3)
