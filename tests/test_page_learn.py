@@ -3,13 +3,17 @@
 import time
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
-from browser import learning, opened, says
+from browser import free_port, learning, opened, says
 from fakes import ScriptedModel
+from fieldguide.errors import WeightsError
+from fieldguide.interfaces.api import create_api
 from fieldguide.interfaces.learn.experiments import EXPERIMENTS
 from fieldguide.interfaces.learn.failures import FAILURES
 from fieldguide.interfaces.learn.lanes import STAGES
 from fieldguide.interfaces.learn.lessons import LESSONS
+from fieldguide.interfaces.web.app import create_app, launch
 
 pytestmark = pytest.mark.browser
 
@@ -252,9 +256,39 @@ def test_the_pages_link_to_each_other(browser, serve):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_wider_than_a_narrow_window(browser, serve, scheme):
-    size = {"width": 360, "height": 740}
-    with learning(browser, serve(ScriptedModel()), viewport=size, color_scheme=scheme) as (page, _, _):
+@pytest.mark.parametrize("width", [360, 1280])
+def test_every_stage_fits_the_window_and_axe_finds_nothing_serious(browser, serve, width, scheme):
+    size = {"width": width, "height": 740}
+    with learning(browser, serve(ScriptedModel()), "?lesson=boundary", viewport=size, color_scheme=scheme) as (page, _, _):
+        for stage in STAGES:
+            if page.get_attribute(box(stage.name), "aria-expanded") == "false":
+                page.click(box(stage.name))
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, stage.name
+            assert serious(page) == [], stage.name
+
+
+def test_without_weights_recorded_runs_are_shown_and_questions_say_what_to_do(browser, fieldguide_with):
+    fieldguide = fieldguide_with(None)
+
+    def missing(*_):
+        raise WeightsError("The weights are not here.", "Fetch them: fieldguide models pull")
+
+    fieldguide._load_embedder = fieldguide._load_model = missing
+    app = create_app(fieldguide)
+    url = launch(app, "127.0.0.1", free_port(), create_api(fieldguide, "test"))
+    with learning(browser, url) as (page, _, _):
         for stage in STAGES:
             page.click(box(stage.name))
-            assert page.evaluate("document.documentElement.scrollWidth") <= 360, stage.name
+        page.fill("#fl-question", QUESTION)
+        page.press("#fl-question", "Enter")
+        says(page, "#live", "The weights are not here. Fetch them")
+        page.click(box("vectors"))
+        page.locator("[data-learn-form=compare] button").click()
+        says(page, ".fl-compared", "The weights are not here.")
+    app.close()
+
+
+def serious(page) -> list[str]:
+    """What axe-core finds that keeps somebody from using the page: rule, and the first element."""
+    found = Axe().run(page).response["violations"]
+    return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found if v["impact"] in ("serious", "critical")]

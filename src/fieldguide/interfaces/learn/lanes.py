@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from fieldguide.answering import abstain, assistant, drafting, influence, rewrite, support
@@ -150,6 +151,7 @@ def _panel(stage: Stage, view: View) -> str:
     )
 
 
+@cache
 def code_shown(stage: Stage) -> str:
     """The lines of this very program that did it."""
     drawn = []

@@ -118,7 +118,8 @@ function address() {
   if (lesson) wanted.set("lesson", lesson);
   if (trace() && !trace().startsWith("live-")) wanted.set("question", trace());
   if (kept.presenter) wanted.set("presenter", "1");
-  history.replaceState(null, "", `?${wanted}`);
+  // With its path: Gradio's pages have a base, to which a bare query would belong.
+  history.replaceState(null, "", `${location.pathname}?${wanted}`);
 }
 
 const forms = {
