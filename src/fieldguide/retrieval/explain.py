@@ -77,7 +77,8 @@ def explain(searcher: Searcher, question: str, given: Sequence[Chunk] | None = N
     """The search for this text opened up; over `given` passages where the question was answered from exactly those."""
     asked = searcher.asked(question)
     stored = searcher.vector_store.vectors()
-    directions, share = map_directions(np.stack(list(stored.values())) if stored else np.zeros((0, len(asked.vector))))
+    vectors_of_all = np.array(list(stored.values()), np.float32).reshape(-1, len(asked.vector))
+    directions, share = map_directions(vectors_of_all)
     if given is None:
         chunks, vectors = searcher.passage_store.chunks(), stored
         found = searcher.rankings(question, asked)
