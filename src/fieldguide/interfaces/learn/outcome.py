@@ -17,6 +17,7 @@ _SIGNALS = {
     "unsupported": "share of the draft's sentences that no passage supports",
     "draft_evidence": "evidence for the draft (log-odds)",
 }
+_FULL_BAR = math.log(10)  # a change by less than ten times does not fill a bar
 _VERDICTS = {"supported": "supported", "weak": "partly supported", "unsupported": "not supported"}
 _STAGES = {
     "search": "searching",
@@ -164,7 +165,7 @@ def influence_stage(view: View) -> str:
             "measured for this run."
         ) + (button("influence", "Measure it now") if view.is_live and view.trace.passages else "")
     losses = [round(found.whole - number, 3) for number in found.without]
-    largest = max([abs(loss) for loss in losses] + [0.001])
+    largest = max([abs(loss) for loss in losses] + [_FULL_BAR])
     rows, kinds, told = [], [], []
     for passage, loss in zip(view.trace.passages, losses, strict=True):
         identifier = view.of_text(passage)
@@ -177,7 +178,8 @@ def influence_stage(view: View) -> str:
         paragraph(
             "Each passage was deleted from the prompt in turn, the model read what was left, and the very same answer was "
             "scored again. "
-            "Exact, not estimated: the longer the bar, the more the answer hangs on that passage. The cache makes it cheap."
+            "Exact, not estimated: the longer the bar, the more the answer hangs on that passage. "
+            "Where all bars are short, other passages hold the same fact. The cache makes it cheap."
         )
         + bars(rows, largest, kinds=kinds)
         + table("Change of the answer's log-probability", ("", "passage taken away", "change"), told)
