@@ -33,8 +33,8 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def opened(browser: Browser, url: str, **options) -> Iterator[tuple[Page, list[str], list[str]]]:
-    """A page at this address, with the requests that would have left the machine and the errors it reported."""
+def _watched(browser: Browser, **options) -> Iterator[tuple[Page, list[str], list[str]]]:
+    """An empty page that notes the requests that would have left the machine and the errors it reported."""
     context = browser.new_context(**options)
     page = context.new_page()
     outside: list[str] = []
@@ -42,13 +42,20 @@ def opened(browser: Browser, url: str, **options) -> Iterator[tuple[Page, list[s
     page.on("request", lambda r: None if r.url.startswith(("http://127.0.0.1", "data:", "blob:")) else outside.append(r.url))
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(url)
-    page.wait_for_selector("#question textarea")
-    page.wait_for_selector(
-        "#shelf .fg-shelf, #shelf .fg-note, #shelf .fg-problem", state="attached"
-    )  # the page has met its server
     yield page, outside, errors
     context.close()
+
+
+@contextmanager
+def opened(browser: Browser, url: str, **options) -> Iterator[tuple[Page, list[str], list[str]]]:
+    """The chat page, with the requests that would have left the machine and the errors it reported."""
+    with _watched(browser, **options) as (page, outside, errors):
+        page.goto(url)
+        page.wait_for_selector("#question textarea")
+        page.wait_for_selector(
+            "#shelf .fg-shelf, #shelf .fg-note, #shelf .fg-problem", state="attached"
+        )  # the page has met its server
+        yield page, outside, errors
 
 
 def free_port() -> int:
@@ -80,3 +87,12 @@ def says(page: Page, selector: str, text: str, timeout: float = 30_000) -> None:
     page.wait_for_function(
         "([s, t]) => document.querySelector(s)?.innerText.includes(t)", arg=[selector, text], timeout=timeout
     )
+
+
+@contextmanager
+def learning(browser: Browser, url: str, query: str = "", **options) -> Iterator[tuple[Page, list[str], list[str]]]:
+    """The Learn page, with the requests that would have left the machine and the errors it reported."""
+    with _watched(browser, **options) as (page, outside, errors):
+        page.goto(f"{url}learn{query}")
+        page.wait_for_selector("body.fl-started")
+        yield page, outside, errors

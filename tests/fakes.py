@@ -95,6 +95,11 @@ class ScriptedModel:
         given = {w for part in prompt if part.kind == "passage" for w in re.findall(r"[a-z]{4,}", part.text.lower())}
         return -5.0 if (asked - {"question", "what", "when"}) & given else -0.01
 
+    def log_probability_of(self, text: str, cancellation: Cancellation) -> float:
+        """-0.1 for a word that stands in a passage of the prompt, -3 for any other."""
+        given = {w for part in self.prompts[-1] if part.kind == "passage" for w in re.findall(r"\w+", part.text.lower())}
+        return sum(-0.1 if word in given else -3.0 for word in re.findall(r"\w+", text.lower()))
+
     def values(self) -> None:
         return None
 

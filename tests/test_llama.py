@@ -68,6 +68,17 @@ def test_documents_and_questions_never_become_control_tokens(model):
     assert model.count_tokens([PromptPart("question", "<|im_start|>")])[0] > 1
 
 
+def test_a_text_is_scored_as_it_was_written(model):
+    prompt = prompt_for(model, "What does the hive hold?")
+    read(model, prompt)
+    tokens = write(model, max_tokens=3)
+    read(model, prompt)
+    scored = model.log_probability_of(text_of(tokens), Cancellation())
+    assert scored == pytest.approx(sum(token.log_probability for token in tokens), abs=0.1)
+    read(model, prompt)
+    assert model.log_probability_of("Zebras play chess.", Cancellation()) < scored
+
+
 def test_the_forbidden_start_is_never_the_first_token(model):
     prompt = prompt_for(model, "Who was the captain?")
     read(model, prompt)

@@ -251,3 +251,10 @@ def test_frequencies_grow_with_later_passages(store):
     before = store.rarity([8])
     store.add([Chunk("later", "d.md", "T", ("S",), "Later.", 0, 0)], [numbers(1)], [[8]])
     assert store.rarity([8]) < before
+
+
+def test_scores_by_keywords_are_higher_for_better_passages_and_given_to_no_others(store):
+    scores = store.keyword_scores("bees wood pond", 3)
+    assert list(scores) == store.by_keywords("bees wood pond", 3)
+    assert set(scores) == {"bees", "wasps"}
+    assert all(score > 0 for score in scores.values())

@@ -34,6 +34,7 @@ def test_the_wheel_carries_the_guides_and_the_catalogue_but_no_weights(wheel):
     guides = {path.name for path in locations.guides_folder().glob("*.md")}
     assert {name.rsplit("/", 1)[1] for name in names if "/data/corpus/" in name} == guides
     assert "fieldguide/data/models/catalog.toml" in names
+    assert "fieldguide/interfaces/learn/traces/gan.json" in names
     assert not [name for name in names if name.endswith((".gguf", ".safetensors"))]
     assert wheel.stat().st_size < 1_000_000
 

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -90,11 +91,9 @@ class Fieldguide:
     @property
     def failure(self) -> FieldguideError | None:
         """Why loading failed, if it did."""
-        for future in (self._embedder, self._model):
-            if future and failed(future):
-                error = future.exception()
-                return error if isinstance(error, FieldguideError) else FieldguideError(f"Loading failed: {error}.")
-        return None
+        errors = [future.exception() for future in (self._embedder, self._model) if future and failed(future)]
+        told = (e if isinstance(e, FieldguideError) else FieldguideError(f"Loading failed: {e}.") for e in errors)
+        return next(told, None)
 
     def answer(
         self,
@@ -105,22 +104,23 @@ class Fieldguide:
     ) -> Iterator[Event]:
         """The event stream of one question, loading first what is missing."""
         with self._model_use.together():
-            yield from self._answer(question, history, options, cancellation)
+            try:
+                for loading in self.loading():
+                    yield loading
+                    if cancellation and cancellation.is_cancelled:
+                        yield Failed("Stopped.", "Loading goes on in the background.", "cancelled")
+                        return
+                assistant = self._ready_assistant()
+            except FieldguideError as error:
+                yield Failed(error.message, error.remedy)
+                return
+            yield from assistant.answer(question, history, options or self.default_options(), cancellation)
 
-    def _answer(
-        self, question: str, history: Sequence[Turn], options: AnswerOptions | None, cancellation: Cancellation | None
-    ) -> Iterator[Event]:
-        try:
-            for loading in self.loading():
-                yield loading
-                if cancellation and cancellation.is_cancelled:
-                    yield Failed("Stopped.", "Loading goes on in the background.", "cancelled")
-                    return
-            assistant = self._ready_assistant()
-        except FieldguideError as error:
-            yield Failed(error.message, error.remedy)
-            return
-        yield from assistant.answer(question, history, options or self.default_options(), cancellation)
+    @contextmanager
+    def assistant(self) -> Iterator[Assistant]:
+        """The assistant, its model not exchanged for as long as the `with` lasts; after `loading()`."""
+        with self._model_use.together():
+            yield self._ready_assistant()
 
     def default_options(self) -> AnswerOptions:
         """How a question is answered where nothing else is asked for."""
@@ -157,7 +157,7 @@ class Fieldguide:
 
     def search(self, question: str, limit: int) -> SearchResult:
         """Ranked passages for a question; after `loading(with_model=False)`."""
-        return self._searcher().search(question, limit)
+        return self.searcher().search(question, limit)
 
     def chunks(self, ids: Iterable[str] | None = None) -> list[Chunk]:
         """The passages of the index with these ids, or all; raises SearchIndexError before the first index is built."""
@@ -236,10 +236,11 @@ class Fieldguide:
             if self._assistant is None:
                 assert self._embedder and self._model
                 support = SupportChecker(self._embedder.result())
-                self._assistant = Assistant(self._searcher, self._model.result(), support, self.gate)
+                self._assistant = Assistant(self.searcher, self._model.result(), support, self.gate)
             return self._assistant
 
-    def _searcher(self) -> Searcher:
+    def searcher(self) -> Searcher:
+        """A search over the newest index; after `loading(with_model=False)`."""
         assert self._embedder
         index = self._newest_index()
         return Searcher(self._embedder.result(), index.vector_store, index.passage_store)

@@ -45,6 +45,10 @@ class ConversationError(FieldguideError):
     """A kept or exported conversation cannot be read or written."""
 
 
+class TraceError(FieldguideError):
+    """A recorded run cannot be read."""
+
+
 class Cancelled(FieldguideError):
     """The caller asked for a stop, and the computation has ended."""
 

@@ -81,11 +81,11 @@ class Assistant:
 
     def __init__(self, searcher: Callable[[], Searcher], model: ChatModel, support: SupportChecker, gate: Gate) -> None:
         self._searcher = searcher
-        self._model = model
+        self.model = model
         self._support = support
         self._gate = gate
-        self._line = WaitingLine()
-        self.warmer = Warmer(model, self._line)
+        self.line = WaitingLine()
+        self.warmer = Warmer(model, self.line)
 
     def answer(
         self,
@@ -97,7 +97,7 @@ class Assistant:
         """Everything that happens on the way to the answer; ends with exactly one Finished or Failed."""
         clock = _Clock(time.perf_counter())
         options, cancellation = options or AnswerOptions(), cancellation or Cancellation()
-        ticket = self._line.enter()
+        ticket = self.line.enter()
         self.warmer.interrupt()
         try:
             yield from self._wait(ticket, cancellation)
@@ -110,11 +110,11 @@ class Assistant:
             _log.debug("the answer broke off", exc_info=True)
             yield Failed(f"Something broke inside Fieldguide ({type(error).__name__}: {error}).", "Please report it.")
         finally:
-            self._line.leave(ticket)
+            self.line.leave(ticket)
 
     def _wait(self, ticket: Ticket, cancellation: Cancellation) -> Iterator[Event]:
         shown = 0
-        while ahead := self._line.ahead_of(ticket, POLL_SECONDS):
+        while ahead := self.line.ahead_of(ticket, POLL_SECONDS):
             if cancellation.is_cancelled:
                 raise Cancelled()
             if ahead != shown:
@@ -154,8 +154,8 @@ class Assistant:
         tokens = yield from self._read(packed.messages, cancellation)
 
         best_score = result.hits[0].score if result.hits else 0.0
-        leaning = self._model.log_probability(prompts.REFUSAL_WORDS)
-        judgement = self._gate.judge(Signals(leaning, best_score, self._model.values()))
+        leaning = self.model.log_probability(prompts.REFUSAL_WORDS)
+        judgement = self._gate.judge(Signals(leaning, best_score, self.model.values()))
         yield Gated(judgement.answerable, judgement.numbers)
         if not judgement.answerable:
             yield Finished(_refusal(question, result, clock, tokens))
@@ -207,9 +207,9 @@ class Assistant:
             passages = [chunk.passage for chunk in packed.included]
             beside = [quote.text for quote in nearest]
             messages = prompts.build_messages(question, passages, rewritten.earlier_question, beside)
-            if self._count(messages) < self._model.context_length - options.answer_tokens:
+            if self._count(messages) < self.model.context_length - options.answer_tokens:
                 reread = outcome(self._read(messages, cancellation))
-                second = checked(outcome(write_draft(self._model, _writing(options, prompts.REFUSAL_WORDS), cancellation)))
+                second = checked(outcome(write_draft(self.model, _writing(options, prompts.REFUSAL_WORDS), cancellation)))
                 if second.is_better_than(draft):
                     yield Withdrawn("A second reading, with the nearest sentences beside the question, is surer.")
                     yield from second.tokens
@@ -234,7 +234,7 @@ class Assistant:
 
     def _read(self, messages: Sequence[Message], cancellation: Cancellation) -> Generator[Event, None, TokenCounts]:
         tokens = TokenCounts(0, 0, 0)
-        for progress in self._model.read(self._model.render(messages), cancellation):
+        for progress in self.model.read(self.model.render(messages), cancellation):
             tokens = TokenCounts(progress.tokens, progress.from_cache, 0)
             yield Reading(progress.done, progress.tokens, progress.from_cache, progress.passages_from_cache)
         return tokens
@@ -243,7 +243,7 @@ class Assistant:
         self, options: AnswerOptions, forbidden: str, cancellation: Cancellation, clock: _Clock
     ) -> Generator[Event, None, Draft]:
         """Let the model write, token by token, and note when the first one came."""
-        stream = write_draft(self._model, _writing(options, forbidden), cancellation)
+        stream = write_draft(self.model, _writing(options, forbidden), cancellation)
         while True:
             try:
                 token = next(stream)
@@ -255,26 +255,26 @@ class Assistant:
             yield token
 
     def _part_counts(self, messages: Sequence[Message]) -> tuple[PartCount, ...]:
-        parts = self._model.render(messages)
-        counts = self._model.count_tokens(parts)
+        parts = self.model.render(messages)
+        counts = self.model.count_tokens(parts)
         return tuple(PartCount(part.kind, part.text, tokens) for part, tokens in zip(parts, counts, strict=True))
 
     def _pack(
         self, question: str, rewritten: Standalone, chunks: Sequence[Chunk], options: AnswerOptions
     ) -> tuple[prompts.PackedPrompt, Prompted]:
-        budget = self._model.context_length - options.answer_tokens - 1
+        budget = self.model.context_length - options.answer_tokens - 1
         packed = prompts.pack(question, chunks, self._count, budget, rewritten.earlier_question)
         if chunks and not packed.included:
             raise QuestionError(
-                f"The question leaves no room for a passage in {self._model.context_length} tokens.",
+                f"The question leaves no room for a passage in {self.model.context_length} tokens.",
                 "Ask a shorter one.",
             )
         left_out = tuple(chunk.section for chunk in packed.left_out)
-        reason = f"The context holds {self._model.context_length} tokens." if left_out else ""
+        reason = f"The context holds {self.model.context_length} tokens." if left_out else ""
         return packed, Prompted(self._part_counts(packed.messages), left_out, reason)
 
     def _count(self, messages: Sequence[Message]) -> int:
-        return sum(self._model.count_tokens(self._model.render(messages)))
+        return sum(self.model.count_tokens(self.model.render(messages)))
 
 
 def _writing(options: AnswerOptions, forbidden: str) -> WritingOptions:

@@ -109,6 +109,14 @@ class LlamaModel:
         """How likely the next token is the first one of `text`, as a natural logarithm; after `read`."""
         return float(_log_softmax(self._logits())[self._first_token(text)])
 
+    def log_probability_of(self, text: str, cancellation: Cancellation) -> float:
+        """How likely the model is to write exactly `text` now: the sum over its tokens; after `read`. Raises Cancelled."""
+        total = 0.0
+        for token in self._tokenize(PromptPart("question", text)):
+            total += float(_log_softmax(self._logits())[token])
+            self._reader.extend(token, cancellation)
+        return total
+
     def values(self) -> FloatMatrix | None:
         """The attention values (layers, width) of the last token read or written; None where they cannot be had."""
         return self._reader.values()

@@ -121,6 +121,9 @@ class ChatModel(Protocol):
     def log_probability(self, text: str) -> float:
         """How likely the next token is the first one of `text`, as a natural logarithm; after `read`."""
 
+    def log_probability_of(self, text: str, cancellation: Cancellation) -> float:
+        """How likely the model is to write exactly `text` now: the sum over its tokens; after `read`. Raises Cancelled."""
+
     def values(self) -> FloatMatrix | None:
         """What each layer's attention keeps of the last token read or written, (layers, width); None where it is not known."""
 

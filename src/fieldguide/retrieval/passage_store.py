@@ -94,22 +94,26 @@ class PassageStore:
 
     def by_keywords(self, question: str, limit: int) -> list[str]:
         """Ids of passages that share words with the question, best BM25 score first."""
+        return list(self.keyword_scores(question, limit))
+
+    def keyword_scores(self, question: str, limit: int) -> dict[str, float]:
+        """The same with their scores, higher is better; a passage without a word of the question is not there."""
         every = {word.lower() for word in _WORD.findall(question)}
         words = every - STOP_WORDS or every  # mere grammar stands in every passage: it says little, and costs most
         if not words:
-            return []
+            return {}
         total = self._count()
         if total > _COMMON_FROM:
             common = max(_COMMON_FROM, total // _COMMON_IN_ONE_OF)
             words = {word for word in words if not self._stands_in_more_than(common, word)} or words
         query = " OR ".join(f'"{word}"' for word in sorted(words))
         rows = self._rows(
-            "SELECT p.id FROM (SELECT rowid, rank FROM keywords WHERE keywords MATCH ? "
+            "SELECT p.id, found.rank FROM (SELECT rowid, rank FROM keywords WHERE keywords MATCH ? "
             f"AND rank MATCH 'bm25(1.0, {_SECTION_WEIGHT}, 1.0)' ORDER BY rank, rowid LIMIT ?) AS found "
             "JOIN passages p ON p.number = found.rowid ORDER BY found.rank, p.number",
             (query, limit),
         )
-        return [row[0] for row in rows]
+        return {i: -float(rank) for i, rank in rows}  # FTS5 gives the better ones the lower number
 
     def _count(self) -> int:
         return int(self._rows("SELECT count(*) FROM passages", ())[0][0])

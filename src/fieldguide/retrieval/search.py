@@ -35,7 +35,20 @@ class Searcher:
 
     def search(self, question: str, limit: int) -> SearchResult:
         """The `limit` best passages for the question, and the similarity of all passages where there are few enough."""
-        asked = self._asked(question)
+        asked = self.asked(question)
+        found = self.rankings(question, asked)
+        best = found.best[:limit]
+        chunks = {chunk.id: chunk for chunk in self.passage_store.chunks(best)}
+        hits = tuple(
+            Hit(chunks[i], rank, found.scores[i], _rank(found.meaning, i), _rank(found.keywords, i), found.fused.index(i) + 1)
+            for rank, i in enumerate(best, 1)
+        )
+        kept = found.similarities if self.vector_store.count() <= SCORES_KEPT_UP_TO else {}
+        quotes = self._quotes(asked, hits, found.token_vectors)
+        return SearchResult(hits, {i: round(score, 4) for i, score in kept.items()}, quotes)
+
+    def rankings(self, question: str, asked: "Asked") -> "Rankings":
+        """Both searches, what fusion makes of them, and the scores that re-ranking gives."""
         count = self.vector_store.count()
         wanted = count if count <= SCORES_KEPT_UP_TO else CANDIDATES
         nearest = self.vector_store.nearest(asked.vector, wanted)
@@ -47,19 +60,11 @@ class Searcher:
         similarities = dict(nearest)
         whole = similarities | self._similarities(asked.vector, [i for i in fused if i not in similarities])
         scores = {i: combined(asked.likeness(vectors[i]), whole[i]) for i in fused if i in vectors}
-        best = sorted(scores, key=lambda i: -scores[i])[:limit]
-        chunks = {chunk.id: chunk for chunk in self.passage_store.chunks(best)}
-        hits = tuple(
-            Hit(chunks[i], rank, scores[i], _rank(by_meaning, i), _rank(by_keywords, i), fused.index(i) + 1)
-            for rank, i in enumerate(best, 1)
-        )
-        kept = similarities if count <= SCORES_KEPT_UP_TO else {}
-        quotes = self._quotes(asked, hits, vectors)
-        return SearchResult(hits, {i: round(score, 4) for i, score in kept.items()}, quotes)
+        return Rankings(by_meaning, by_keywords, fused, scores, similarities, vectors)
 
     def rank(self, question: str, chunks: Sequence[Chunk]) -> SearchResult:
         """Given passages as hits, ranked as a search would rank them; nothing is looked up."""
-        asked = self._asked(question)
+        asked = self.asked(question)
         embedded = self.embedder.embed([chunk.embedded_text for chunk in chunks])
         similarities = {c.id: float(asked.vector @ e.vector) for c, e in zip(chunks, embedded, strict=True)}
         directions = self.passage_store.directions
@@ -74,16 +79,21 @@ class Searcher:
         quotes = self._quotes(asked, hits, vectors)
         return SearchResult(hits, {i: round(score, 4) for i, score in similarities.items()}, quotes)
 
-    def _asked(self, question: str) -> "_Asked":
+    def asked(self, question: str) -> "Asked":
+        """The question in the numbers that passages are compared by."""
         embedding = self.embedder.embed([question])[0]
         rarity = self.passage_store.rarity(self.embedder.token_ids(question))[: len(embedding.token_vectors)]
-        return _Asked(embedding.vector, reduce(embedding.token_vectors, self.passage_store.directions), rarity)
+        return Asked(embedding.vector, reduce(embedding.token_vectors, self.passage_store.directions), rarity)
+
+    def reduced(self, text: str) -> FloatMatrix:
+        """The vectors of a text's tokens along the library's directions."""
+        return reduce(self.embedder.embed([text])[0].token_vectors, self.passage_store.directions)
 
     def _similarities(self, vector: FloatVector, ids: Sequence[str]) -> dict[str, float]:
         """Cosine of passages that the search by meaning did not bring."""
         return {i: float(vector @ found) for i, found in self.vector_store.vectors(ids).items()} if ids else {}
 
-    def _quotes(self, asked: "_Asked", hits: Sequence[Hit], vectors: Mapping[str, FloatMatrix]) -> tuple[Quote, ...]:
+    def _quotes(self, asked: "Asked", hits: Sequence[Hit], vectors: Mapping[str, FloatMatrix]) -> tuple[Quote, ...]:
         """The sentences of the best hits that fit the question best, by the tokens that stand in them."""
         quotes = []
         for hit in hits[:_QUOTED_HITS]:
@@ -100,7 +110,7 @@ class Searcher:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """The question in numbers: vector (d,), tokens along the library's directions (q, r), and how rare each is (q,)."""
 
     vector: FloatVector
@@ -110,6 +120,23 @@ class _Asked:
     def likeness(self, token_vectors: FloatMatrix) -> float:
         """How well these tokens (p, r) match the question's."""
         return late_interaction(self.tokens, token_vectors, self.rarity)
+
+
+@dataclass(frozen=True, slots=True)
+class Rankings:
+    """A search at work: passage ids by each ranking, best first, and the numbers behind them."""
+
+    meaning: Sequence[str]
+    keywords: Sequence[str]
+    fused: Sequence[str]
+    scores: Mapping[str, float]  # after re-ranking
+    similarities: dict[str, float]  # cosines; of all passages where there are few enough
+    token_vectors: Mapping[str, FloatMatrix]
+
+    @property
+    def best(self) -> list[str]:
+        """Ids by their scores after re-ranking."""
+        return sorted(self.scores, key=lambda i: -self.scores[i])
 
 
 def combined(words: float, whole: float) -> float:

@@ -132,6 +132,18 @@ def _eval(
     evaluate(questions, mode, answers, report, flags, split=split, limit=limit, against=against)
 
 
+@app.command("record")
+def _record(
+    names: Annotated[list[str] | None, typer.Argument(help="Which runs (default: all).")] = None,
+    folder: Annotated[Path | None, typer.Option("--folder", help="Where they go (default: where the page reads them).")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Record the runs that the Learn page shows: real questions, real weights, minutes."""
+    from fieldguide.interfaces.cli.library import record
+
+    record(names or [], folder, {"data_dir": data_dir})
+
+
 models = typer.Typer(help="The weights: what there is, fetching, checking.", no_args_is_help=True)
 app.add_typer(models, name="models")
 ModelNames = Annotated[list[str] | None, typer.Argument(help="default, fast, tiny or embedder (default: what answers need).")]

@@ -1,9 +1,10 @@
-"""`fieldguide search` and `fieldguide ingest`: the index without a language model."""
+"""`fieldguide search`, `fieldguide ingest` and `fieldguide record`: the index, and runs recorded over it."""
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from fieldguide.assembly import Fieldguide
@@ -45,6 +46,18 @@ def ingest(flags: Mapping[str, Any], *, rebuild: bool, warm: bool, as_json: bool
     if warm:
         show_loading(fieldguide.loading())
         show_loading(fieldguide.warm())
+    fieldguide.close()
+
+
+def record(names: Sequence[str], folder: Path | None, flags: Mapping[str, Any]) -> None:
+    """Record the Learn page's runs, and say what is being done."""
+    from fieldguide.interfaces.learn.shipped import FOLDER, record_all
+
+    fieldguide = Fieldguide(resolve_settings(flags))
+    show_loading(fieldguide.loading())
+    for doing in record_all(fieldguide, folder or FOLDER, names):
+        sys.stderr.write(f"{doing}\n")
+    sys.stdout.write(f"The runs stand in {folder or FOLDER}.\n")
     fieldguide.close()
 
 

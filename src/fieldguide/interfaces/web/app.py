@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from fieldguide.assembly import Fieldguide
 from fieldguide.interfaces.conversation_store import ConversationStore
 from fieldguide.interfaces.conversations import Conversation
+from fieldguide.interfaces.learn.page import add_learn_page
 from fieldguide.interfaces.web.asking import Asking, drawn
 from fieldguide.interfaces.web.looks import CSS, HEAD, theme
 from fieldguide.interfaces.web.parts import Parts, build_parts
@@ -25,8 +26,10 @@ def create_app(fieldguide: Fieldguide) -> gr.Blocks:
     """The page, ready to be launched or driven by a test."""
     store = ConversationStore(fieldguide.settings.data_dir / "conversations")
     with gr.Blocks(title="Fieldguide", analytics_enabled=False, fill_width=True) as page:
+        gr.Navbar(visible=False)
         parts = build_parts(drawn(fieldguide, Conversation(""), ""), fieldguide.models(), fieldguide.settings.model)
         _wire(page, parts, Asking(fieldguide, store, parts), Shelf(fieldguide, store, parts))
+    add_learn_page(page, fieldguide)
     page.fieldguide_routes = routes(fieldguide, store)
     return page
 

@@ -14,7 +14,8 @@ LENGTHS = {"Short": 0.4, "Normal": 1.0, "Long": 2.0}  # of the answer's tokens
 
 _HEADER = (
     "<header class='fg-header'><h1>Fieldguide</h1>"
-    "<p>Answers from guides to AI models, checked sentence by sentence.</p></header>"
+    "<p>Answers from guides to AI models, checked sentence by sentence.</p>"
+    "<a class='fg-open' href='/learn'>Learn</a></header>"
 )
 _NOTES = (
     "<div id='connection' class='fg-notice' role='alert' hidden></div>"

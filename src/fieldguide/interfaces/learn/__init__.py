@@ -1,0 +1,1 @@
+"""The Learn view: recorded runs of this program, opened up stage by stage."""

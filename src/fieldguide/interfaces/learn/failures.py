@@ -1,0 +1,121 @@
+"""The gallery of failures: each one click, on a recorded run or a setting that can be reproduced."""
+
+from dataclasses import dataclass
+
+from fieldguide.interfaces.learn.pieces import text
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What goes wrong, why, and what helps; shown at a stage of a recorded run."""
+
+    name: str
+    title: str
+    why: str
+    helps: str
+    trace: str
+    stage: str
+    settings: str = ""  # sliders of the stage, as name=value pairs
+
+
+FAILURES = (
+    Failure(
+        "abbreviation",
+        "Meaning misses an abbreviation",
+        "A vector sums a whole passage up; “VLA” leaves hardly a trace in it.",
+        "A search by keywords beside it.",
+        "vla",
+        "search",
+    ),
+    Failure(
+        "paraphrase",
+        "Keywords miss a paraphrase",
+        "The question describes the thing in words that the guide does not use.",
+        "A search by meaning beside it.",
+        "paraphrase",
+        "search",
+    ),
+    Failure(
+        "boundary",
+        "A fact cut at a boundary",
+        "Name and year end up in different passages; neither answers the question.",
+        "Cutting between sentences, inside one section.",
+        "gan",
+        "passages",
+        "size=160 overlap=10",
+    ),
+    Failure(
+        "distractor",
+        "A distractor wins",
+        "The talk before was about GANs, so their passages come along, and they look much like the right one: same words, "
+        "another "
+        "subject. The model answers the old question.",
+        "Not the check: the sentence is true, only not asked for. More passages, a larger model, or a question that stands "
+        "alone.",
+        "distractor",
+        "answer",
+    ),
+    Failure(
+        "list-all",
+        "“List all …”",
+        "Only the closest passages are read; what stands in others cannot be listed.",
+        "Saying so below the answer, as Fieldguide does. Or other tools than retrieval.",
+        "list-all",
+        "prompt",
+    ),
+    Failure(
+        "pronoun",
+        "A pronoun without its past",
+        "“Who introduced it?” alone has no subject, so the search finds anything.",
+        "Joining the question before it to the search, as in the run with a follow-up.",
+        "pronoun",
+        "question",
+    ),
+    Failure(
+        "unanswerable",
+        "No page has the answer",
+        "The closest passage still looks close, and a model left to itself would write a fluent number.",
+        "Refusing: see which signals decided, before a word was written.",
+        "refusal",
+        "check",
+    ),
+    Failure(
+        "contradiction",
+        "Two pages disagree",
+        "Two passages give two years. The model picks one.",
+        "Code compares the numbers and adds what the other page says.",
+        "contradiction",
+        "check",
+    ),
+    Failure(
+        "poison",
+        "A poisoned page",
+        "A passage gives orders, and in this run they were obeyed; the check even finds the sentence supported, since the "
+        "page says so.",
+        "Rules against orders in passages did not help such a small model here. Watch who may write into the guides.",
+        "poisoned",
+        "check",
+    ),
+    Failure(
+        "stale",
+        "A stale index",
+        "The guide was corrected, the index was not: the old year is still found, and cited as if it were true.",
+        "A fingerprint of the guides in the index, compared at every start.",
+        "swapped",
+        "check",
+    ),
+)
+
+
+def failures_shown() -> str:
+    """The gallery as a list of buttons with what goes wrong and what helps."""
+    return "<ul class='fl-failures'>" + "".join(_failure(failure) for failure in FAILURES) + "</ul>"
+
+
+def _failure(failure: Failure) -> str:
+    return (
+        f"<li><button type='button' class='fl-failure' data-learn='failure' data-failure='{failure.name}' "
+        f"data-trace='{failure.trace}' data-stage='{failure.stage}' "
+        f"data-settings='{failure.settings}'>{text(failure.title)}</button>"
+        f"<p>{text(failure.why)} <b>What helps:</b> {text(failure.helps)}</p></li>"
+    )

@@ -1,0 +1,278 @@
+// What the Learn page does by itself. Gradio runs this once, with `element` and `server` (the functions of page.py) in scope.
+
+const KEPT = "fieldguide-learn";
+const find = (selector, root = document) => root.querySelector(selector);
+const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+const blank = () => ({ done: [], right: 0, guessed: [], presenter: false });
+
+let kept = blank();
+try {
+  kept = { ...blank(), ...JSON.parse(localStorage.getItem(KEPT) ?? "{}") };
+} catch {
+  // a browser that keeps nothing, or something else under this name, is no reason to fail
+}
+function keep() {
+  try {
+    localStorage.setItem(KEPT, JSON.stringify(kept));
+  } catch {
+    // as above
+  }
+}
+
+let stage = "";
+let lesson = "";
+let job = "";
+const run = () => find(".fl-run");
+const trace = () => run()?.dataset.trace ?? "";
+
+// Lessons: a task is done when what was done is among what the lesson waits for.
+function happened(...deeds) {
+  const open = find(`.fl-lesson[data-lesson="${CSS.escape(lesson)}"]`);
+  if (!open || kept.done.includes(lesson)) return;
+  const wanted = open.dataset.doneBy.split(" ");
+  if (!deeds.some((deed) => wanted.includes(deed))) return;
+  kept.done.push(lesson);
+  keep();
+  drawLessons();
+  find(".fl-well-done", open).textContent = "Done. Well seen.";
+}
+
+function drawLessons() {
+  for (const each of all(".fl-lesson")) {
+    const done = kept.done.includes(each.dataset.lesson);
+    each.classList.toggle("fl-is-done", done);
+    find(".fl-state", each).textContent = done ? ", done" : "";
+    const isOpen = each.dataset.lesson === lesson;
+    each.classList.toggle("fl-is-open", isOpen);
+    find(".fl-idea", each).hidden = !isOpen;
+    find(".fl-lesson-head", each).setAttribute("aria-expanded", isOpen);
+  }
+  const guesses = kept.guessed.length ? `, ${kept.right} of ${kept.guessed.length} guesses right` : "";
+  find("#score").textContent = `${kept.done.length} of ${all(".fl-lesson").length} done${guesses}`;
+  document.body.classList.toggle("fl-presenter", kept.presenter);
+}
+
+async function openLesson(name) {
+  lesson = lesson === name ? "" : name;
+  drawLessons();
+  address();
+  const open = find(`.fl-lesson[data-lesson="${CSS.escape(lesson)}"]`);
+  all(".fl-outlined").forEach((each) => each.classList.remove("fl-outlined"));
+  if (!open) return;
+  // What the task opens is left to the learner: the run and the box are only outlined.
+  const asksToOpen = open.dataset.doneBy.includes("trace:") || open.dataset.doneBy.includes("stage:");
+  closeStage();
+  if (!open.dataset.doneBy.includes("trace:")) await show(open.dataset.trace);
+  else find("#runs").classList.add("fl-outlined");
+  if (!asksToOpen) openStage(open.dataset.stage, { scroll: false });
+  find(`.fl-box[data-stage="${open.dataset.stage}"]`)?.classList.add("fl-outlined");
+}
+
+// Runs and their stages
+async function show(name, { stage: wanted = stage, force = false } = {}) {
+  if (name !== trace() || force) {
+    const reply = await server.show({ trace: name });
+    if (reply.failure) return say(reply.failure);
+    find("#run").innerHTML = reply.html; // escaped by the server
+  }
+  const choice = find("#runs");
+  if ([...choice.options].some((option) => option.value === name)) choice.value = name;
+  closeStage();
+  if (wanted) openStage(wanted, { scroll: false });
+  address();
+  happened(`trace:${name}`);
+}
+
+function closeStage() {
+  stage = "";
+  drawStages();
+}
+
+function drawStages() {
+  for (const panel of all(".fl-stage")) panel.hidden = panel.dataset.stage !== stage;
+  for (const box of all(".fl-box")) box.setAttribute("aria-expanded", box.dataset.stage === stage);
+}
+
+function openStage(name, { scroll = true } = {}) {
+  stage = stage === name ? "" : name;
+  drawStages();
+  const panel = find(`#stage-${CSS.escape(stage)}`);
+  if (!panel) return;
+  const guide = find(".fl-guide", panel);
+  const followed = guide && find(".fl-followed", guide);
+  if (followed) guide.scrollTop = followed.offsetTop - guide.offsetTop - 40;
+  if (scroll) {
+    panel.scrollIntoView({ block: "nearest" });
+    find("h3", panel).focus({ preventScroll: true });
+  }
+  if (stage === "answer") chooseToken(find(".fl-token"), { quietly: true });
+  happened(`stage:${stage}`, `trace:${trace()}+${stage}`);
+}
+
+function say(message) {
+  find("#live").textContent = message;
+}
+
+function address() {
+  const wanted = new URLSearchParams();
+  if (lesson) wanted.set("lesson", lesson);
+  if (trace() && !trace().startsWith("live-")) wanted.set("question", trace());
+  if (kept.presenter) wanted.set("presenter", "1");
+  // With its path: Gradio's pages have a base, to which a bare query would belong.
+  history.replaceState(null, "", `${location.pathname}?${wanted}`);
+}
+
+const forms = {
+  ask: async (form) => {
+    const question = new FormData(form).get("question");
+    const reply = await follow(await server.begin({ question, base: trace() }));
+    if (reply?.trace) await show(reply.trace);
+    if (reply) happened("ask");
+  },
+  experiment: async (form) => {
+    const order = { ...Object.fromEntries(new FormData(form)), experiment: form.dataset.experiment, base: trace() };
+    find("#changes").textContent = "";
+    find("#live").scrollIntoView({ block: "nearest" });
+    const reply = await follow(await server.begin(order));
+    if (!reply?.html) return;
+    find("#changes").innerHTML = reply.html; // escaped by the server
+    find("#changes").scrollIntoView({ block: "nearest" });
+    happened("experiment", `experiment:${form.dataset.experiment}`);
+  },
+  compare: async (form) => {
+    const box = find(".fl-compared");
+    box.textContent = "Comparing; the small model may have to be loaded first.";
+    const reply = await server.compare(Object.fromEntries(new FormData(form)));
+    if (reply.failure) box.textContent = reply.failure;
+    else {
+      box.innerHTML = reply.html; // escaped by the server
+      happened("compare");
+    }
+  },
+  recut: async (form) => {
+    const order = Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, Number(value)]));
+    const reply = await server.recut(order);
+    find(".fl-recut").innerHTML = reply.html; // escaped by the server
+    happened("recut", ...(reply.fails ? ["recut:fails"] : []));
+  },
+};
+
+const deeds = {
+  stage: (button) => openStage(button.dataset.stage),
+  lesson: (button) => openLesson(button.dataset.lesson),
+  next: (button) => {
+    const names = all(".fl-lesson").map((each) => each.dataset.lesson);
+    const following = names[names.indexOf(button.closest(".fl-lesson").dataset.lesson) + 1] ?? names[0];
+    openLesson(following);
+    find(`.fl-lesson[data-lesson="${following}"] .fl-lesson-head`).focus();
+  },
+  guess: (button) => {
+    const box = button.closest(".fl-guess");
+    const name = button.closest(".fl-lesson").dataset.lesson;
+    const right = button.dataset.right === "true";
+    if (!kept.guessed.includes(name)) {
+      kept.guessed.push(name);
+      kept.right += Number(right);
+      keep();
+    }
+    all("button", box).forEach((each) => each.classList.toggle("fl-right", each.dataset.right === "true"));
+    const because = find(".fl-because", box);
+    because.hidden = false;
+    because.textContent = `${right ? "Right." : "Not so."} ${because.textContent.replace(/^(Right\.|Not so\.) /, "")}`;
+    drawLessons();
+  },
+  token: (button) => chooseToken(button),
+  open: (button) => show(button.dataset.trace, { stage: button.dataset.stage }).then(() => run().scrollIntoView()),
+  failure: async (button) => {
+    await show(button.dataset.trace, { stage: "" });
+    openStage(button.dataset.stage);
+    const form = button.dataset.settings && find(`#stage-${button.dataset.stage} form`);
+    if (!form) return;
+    for (const pair of button.dataset.settings.split(" ")) {
+      const [name, value] = pair.split("=");
+      form.elements[name].value = value;
+      form.elements[name].nextElementSibling.value = value;
+    }
+    await forms[form.dataset.learnForm](form);
+  },
+  influence: async () => {
+    const name = trace();
+    const reply = await follow(await server.measure({ trace: name }));
+    if (reply?.trace) await show(reply.trace, { stage: "influence", force: true });
+  },
+  stop: () => job && server.stop({ job }),
+  presenter: () => {
+    kept.presenter = !kept.presenter;
+    keep();
+    drawLessons();
+    address();
+  },
+  reset: async () => {
+    kept = blank();
+    lesson = "";
+    keep();
+    all(".fl-because").forEach((each) => (each.hidden = true));
+    all(".fl-right, .fl-outlined").forEach((each) => each.classList.remove("fl-right", "fl-outlined"));
+    all(".fl-well-done, #changes, #live").forEach((each) => (each.textContent = ""));
+    drawLessons();
+    await show("gan", { stage: "", force: true });
+    history.replaceState(null, "", location.pathname);
+  },
+};
+
+element.addEventListener("click", (event) => {
+  const button = event.target.closest?.("[data-learn]");
+  if (button) deeds[button.dataset.learn]?.(button);
+});
+element.addEventListener("submit", (event) => {
+  const form = event.target.closest("[data-learn-form]");
+  event.preventDefault();
+  if (form) forms[form.dataset.learnForm](form);
+});
+let recutting = 0;
+element.addEventListener("input", (event) => {
+  const slider = event.target;
+  if (slider.type !== "range") return;
+  if (slider.nextElementSibling?.tagName === "OUTPUT") slider.nextElementSibling.value = slider.value;
+  if (slider.name === "temperature") {
+    drawChoices();
+    happened("temperature");
+  }
+  const form = slider.closest("[data-learn-form=recut]");
+  if (!form) return;
+  clearTimeout(recutting);
+  recutting = setTimeout(() => forms.recut(form), 150);
+});
+element.addEventListener("change", (event) => event.target.id === "runs" && show(event.target.value));
+for (const kind of ["mouseover", "focusin"]) {
+  element.addEventListener(kind, (event) => {
+    const mark = event.target.closest?.(".fl-words [data-word]");
+    if (mark) light(mark);
+  });
+}
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  if (document.body.classList.contains("fl-busy")) return deeds.stop();
+  if (stage) {
+    const box = find(`.fl-box[data-stage="${stage}"]`);
+    closeStage();
+    box.focus();
+  }
+});
+
+// Deep links: ?lesson=NAME&question=RUN (or a question to be asked live)&presenter=1
+async function start() {
+  if (!find(".fl-lesson")) return setTimeout(start, 20);
+  const wanted = new URLSearchParams(location.search);
+  if (wanted.get("presenter") === "1") kept.presenter = true;
+  drawLessons();
+  const question = wanted.get("question");
+  const known = question && [...find("#runs").options].some((option) => option.value === question);
+  if (wanted.get("lesson") && find(`.fl-lesson[data-lesson="${CSS.escape(wanted.get("lesson"))}"]`)) await openLesson(wanted.get("lesson"));
+  if (known) await show(question);
+  else if (question) {
+    find("#fl-question").value = question;
+    forms.ask(find("[data-learn-form=ask]"));
+  }
+  document.body.classList.add("fl-started");
+}

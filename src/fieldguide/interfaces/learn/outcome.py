@@ -1,0 +1,231 @@
+"""The stages from the model's first word to the checked answer, what each passage did to it, and where the time went."""
+
+import json
+import math
+
+from fieldguide.answering.abstain import REFUSAL
+from fieldguide.events import Checked, Gated, Reading, Reread, Token, Withdrawn
+from fieldguide.interfaces.learn.pieces import answer_to, bars, button, paragraph, table, text
+from fieldguide.interfaces.learn.view import STAGES_TIMED, View, durations, first_word
+from fieldguide.trace import Trace
+
+_SIGNALS = {
+    "evidence": "evidence for an answer, before a word was written (log-odds, from the model's inner state)",
+    "refusal_log_probability": "how far the model leans to refuse (log-probability of the refusal's first token)",
+    "best_score": "how well the best passage fits the question (0 to 1)",
+    "log_probability": "how sure the model was of its draft (mean log-probability)",
+    "unsupported": "share of the draft's sentences that no passage supports",
+    "draft_evidence": "evidence for the draft (log-odds)",
+}
+_FULL_BAR = math.log(10)  # a change by less than ten times does not fill a bar
+_VERDICTS = {"supported": "supported", "weak": "partly supported", "unsupported": "not supported"}
+_STAGES = {
+    "search": "searching",
+    "prompt": "putting the prompt together",
+    "reading": "reading the prompt",
+    "deciding": "deciding whether to answer",
+    "writing": "writing",
+    "checking": "checking",
+}
+
+
+def answer_stage(view: View) -> str:
+    """The answer token by token, with the runners-up and what temperature would do to them."""
+    tokens = written(view.trace)
+    if not tokens:
+        return paragraph("The model wrote nothing: the gate refused before the first word. Open <b>Check</b> to see why.")
+    drawn = []
+    for number, token in enumerate(tokens):
+        share = math.exp(token.log_probability)
+        choices = json.dumps([[name, round(score, 3)] for name, score in token.alternatives])
+        drawn.append(
+            f"<button type='button' class='fl-token' data-learn='token' data-number='{number}' data-choices='{text(choices)}' "
+            f"data-text='{text(token.text)}' style='--sure:{share:.2f}' title='{share:.0%}'>{text(token.text)}</button>"
+        )
+    surest = sum(math.exp(token.log_probability) > 0.9 for token in tokens)
+    withdrawn = [event.reason for event in view.trace.all(Withdrawn)]
+    note = "".join(paragraph(f"Taken back: {text(reason)}", "fl-bad") for reason in withdrawn)
+    return (
+        paragraph(
+            f"The model writes one token at a time; for each it weighs its whole vocabulary. <b>{surest} of "
+            f"{len(tokens)}</b> tokens "
+            "were as good as certain (above 90%): it copies from the passages. The paler a token, the less sure. Choose "
+            "one to see "
+            "what else it might have written."
+        )
+        + note
+        + f"<p class='fl-tokens'>{''.join(drawn)}</p>"
+        + "<div class='fl-choices' aria-live='polite'></div>"
+        + "<form class='fl-form'><label>Temperature "
+        + "<input type='range' name='temperature' min='0' max='2' step='0.1' value='1'>"
+        "<output>1</output></label></form>"
+        + paragraph(
+            "At 0 the likeliest token is always taken (Fieldguide does that); above 1 the unlikely ones gain. The bars are "
+            "the ten "
+            "likeliest tokens that were recorded, and what this temperature makes of their shares among each other.",
+            "fl-note",
+        )
+        + table(
+            "Token by token",
+            ("token", "probability", "runners-up"),
+            [
+                (
+                    repr(token.text)[1:-1],
+                    f"{math.exp(token.log_probability):.1%}",
+                    ", ".join(f"{name.strip()} {math.exp(score):.1%}" for name, score in token.alternatives[1:4]),
+                )
+                for token in tokens
+            ],
+        )
+    )
+
+
+def written(trace: Trace) -> list[Token]:
+    """The tokens of the answer, or of the draft that was taken back last."""
+    draft: list[Token] = []
+    fresh = True
+    for moment in trace.moments:
+        match moment.event:
+            case Reread() | Withdrawn():
+                fresh = False
+            case Token():
+                draft = draft if fresh else []
+                fresh = True
+                draft.append(moment.event)
+    return draft
+
+
+def check_stage(view: View) -> str:
+    """Each sentence beside the one that supports it; or why there is no answer."""
+    trace, answer = view.trace, view.trace.answer
+    gated = trace.all(Gated)
+    if answer is None:
+        return paragraph("This run ended without an answer.")
+    said = ""
+    if answer.abstained:
+        said += answer_to("Why did it refuse?", "why-it-refused", _why_refused(view))
+    elif trace.options.without_guides:
+        said += paragraph("Nothing was checked: without the guides there is nothing to hold the answer against.")
+    else:
+        said += paragraph(
+            "Code, not the model, holds every sentence against the sentences of the passages: by words, by meaning, and "
+            "every number "
+            "and name must agree. So a citation cannot point to nothing."
+        )
+    cited = {c.marker: c for event in trace.all(Checked) for c in event.citations}
+    cited |= {c.marker: c for c in answer.citations}
+    sentences = [event.sentence for event in trace.all(Checked)] if answer.abstained else answer.sentences
+    for sentence in sentences:
+        quotes = "".join(
+            f"<blockquote>{view.named(cited[m].chunk_id)} {text(cited[m].quote)}<cite>{text(cited[m].document)}, "
+            f"{text(cited[m].section)}</cite></blockquote>"
+            for m in sentence.markers
+            if m in cited
+        )
+        verdict = _VERDICTS[sentence.verdict]
+        said += (
+            f"<div class='fl-sentence' data-verdict='{sentence.verdict}'><p>{text(sentence.text)} "
+            f"<span class='fl-verdict'>{verdict}</span></p>{quotes}</div>"
+        )
+    for number, event in enumerate(gated):
+        when = "Before the first word" if number == 0 else "Over the draft"
+        rows = [(_SIGNALS.get(name, name), f"{value:.2f}") for name, value in event.signals.items()]
+        decided = "answer" if event.answerable else "refuse"
+        said += f"<h4>{when}, the gate said: {decided}</h4>" + table(when, ("signal", "value"), rows, folded=False)
+    return said
+
+
+def _why_refused(view: View) -> str:
+    gated = view.trace.all(Gated)
+    last = gated[-1] if gated else None
+    withdrawn = view.trace.all(Withdrawn)
+    closest = (
+        f"The closest passage was {view.named(view.hits[0].chunk.id)} <i>{text(view.hits[0].chunk.section)}</i>, "
+        if view.hits
+        else ""
+    )
+    scored = f"which fits the question by {view.hits[0].score:.2f} of 1. " if view.hits else ""
+    if withdrawn:
+        draft = "".join(token.text for token in written(view.trace)).strip()
+        middle = f"The model did write <q>{text(draft)}</q>, but it was taken back: {text(withdrawn[-1].reason)} "
+    elif last:
+        middle = "Before a word was written, the signals spoke against an answer. "
+    else:
+        middle = ""
+    end = f"So the answer is one constant sentence, <q>{text(REFUSAL)}</q> A guess would have looked just as sure."
+    return f"{closest}{scored}{middle}{end}"
+
+
+def influence_stage(view: View) -> str:
+    """How likely the same answer is with each passage taken away."""
+    found = view.trace.influence
+    if found is None:
+        return paragraph(
+            "Delete a passage from the prompt and let the model read again: how likely is it now to write the same answer? Not "
+            "measured for this run."
+        ) + (button("influence", "Measure it now") if view.is_live and view.trace.passages else "")
+    losses = [round(found.whole - number, 3) for number in found.without]
+    largest = max([abs(loss) for loss in losses] + [_FULL_BAR])
+    rows, kinds, told = [], [], []
+    for passage, loss in zip(view.trace.passages, losses, strict=True):
+        identifier = view.of_text(passage)
+        said = f"{times(abs(loss))} {'less' if loss >= 0 else 'more'} likely without it"
+        heading = passage.split("\n", 1)[0]
+        rows.append((f"{view.named(identifier)} {text(heading)}", abs(loss), said))
+        kinds.append("fl-followed" if loss == max(losses) and loss > 0 else "fl-gain" if loss < 0 else "")
+        told.append((view.letters.get(identifier, ""), heading, f"{-loss:+.3f}"))
+    return (
+        paragraph(
+            "Each passage was deleted from the prompt in turn, the model read what was left, and the very same answer was "
+            "scored again. "
+            "Exact, not estimated: the longer the bar, the more the answer hangs on that passage. "
+            "Where all bars are short, other passages hold the same fact. The cache makes it cheap."
+        )
+        + bars(rows, largest, kinds=kinds)
+        + table("Change of the answer's log-probability", ("", "passage taken away", "change"), told)
+    )
+
+
+def times(difference: float) -> str:
+    """A difference of log-probabilities as a factor."""
+    factor = math.exp(min(difference, 20.0))
+    return f"{factor:.1f} times" if factor < 100 else f"{factor:,.0f} times" if factor < 1e6 else "over a million times"
+
+
+def timings_stage(view: View) -> str:
+    """Where the time went, and what the cache saved."""
+    took = durations(view.trace)
+    cold = view.trace.cold
+    largest = max([*took.values(), *cold.values(), 0.001])
+    rows, kinds = [], []
+    for stage in STAGES_TIMED:
+        if stage in took:
+            rows.append((_STAGES[stage], took[stage], f"{took[stage]:.2f} s"))
+            kinds.append("")
+        if stage in cold:
+            rows.append((f"{_STAGES[stage]}, nothing cached", cold[stage], f"{cold[stage]:.2f} s"))
+            kinds.append("fl-cold")
+    first = first_word(view.trace)
+    said = paragraph(f"First word after <b>{first:.2f} s</b>." if first is not None else "The model wrote no word.")
+    return said + _saved(view, took) + bars(rows, largest, kinds=kinds)
+
+
+def _saved(view: View, took: dict[str, float]) -> str:
+    reading = next(iter(view.trace.all(Reading)), None)
+    if reading is None or not reading.tokens:
+        return ""
+    told = (
+        f"<b>{reading.from_cache} of {reading.tokens}</b> tokens of the prompt had been read before: their keys and "
+        "values, which "
+        "are what reading leaves behind, were taken from disk and moved into place. "
+    )
+    cold = view.trace.cold
+    if "reading" in cold and "reading" in took:
+        told += (
+            f"Reading took <b>{took['reading']:.2f} s</b>; with an empty cache the same prompt took "
+            f"<b>{cold['reading']:.2f} s</b>. "
+            "The answer is the same."
+        )
+    elif reading.from_cache < reading.tokens:
+        told += "Ask the same once more to see what a full cache saves."
+    return answer_to("What did the cache save?", "what-the-cache-saved", told)

@@ -1,0 +1,92 @@
+"""The runs that come with the program, so that the page works before and without a model, and how they are recorded."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fieldguide.assembly import Fieldguide
+from fieldguide.errors import TraceError
+from fieldguide.events import Reading
+from fieldguide.interfaces.learn import experiments
+from fieldguide.interfaces.learn.view import durations
+from fieldguide.trace import Trace, load_folder, record, to_json, with_influence
+from fieldguide.types import Turn
+
+FOLDER = Path(__file__).parent / "traces"
+FIRST = "gan"
+ALTERNATIVES = 10  # runners-up recorded for each token
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A question to record, and what is changed about it."""
+
+    title: str
+    question: str
+    history: tuple[Turn, ...] = ()
+    change: Any = None  # a function of `experiments`
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    search_text: str = ""
+
+
+_GAN = "Who introduced GANs, and when?"
+_GAN_SAID = "Ian Goodfellow and colleagues introduced GANs in 2014."
+RUNS = {
+    "gan": Run("A plain question", _GAN),
+    "vla": Run("An abbreviation", "How do VLA models act?"),
+    "paraphrase": Run("Other words than the guide's", "Which models can read pictures as well as text?"),
+    "refusal": Run("Not in the guides", "How many parameters does GPT-4 have?"),
+    "follow-up": Run("A follow-up", "And what did they achieve?", (Turn("user", _GAN), Turn("assistant", _GAN_SAID))),
+    "distractor": Run("A distractor wins", "And who introduced VAEs?", (Turn("user", _GAN), Turn("assistant", _GAN_SAID))),
+    "pronoun": Run("A pronoun, alone", "Who introduced it, and when?"),
+    "list-all": Run("List all", "List all models that generate images."),
+    "alone": Run("Without the guides", _GAN, change=experiments.alone),
+    "removed": Run("The best passage taken away", _GAN, change=experiments.removed, choices={"which": 1}),
+    "swapped": Run("A fact swapped", _GAN, change=experiments.swapped, choices={"old": "2014", "new": "1998"}),
+    "poisoned": Run("A poisoned page", _GAN, change=experiments.poisoned),
+    "contradiction": Run("Two pages disagree", _GAN, change=experiments.contradicted, choices={"old": "2014", "new": "2016"}),
+}
+
+
+@cache
+def shipped() -> dict[str, Trace]:
+    """The recorded runs, in the order of `RUNS`; raises TraceError where one cannot be read."""
+    found = load_folder(FOLDER)
+    if FIRST not in found:
+        raise TraceError(f"{FOLDER} holds no recorded runs.", "Record them: fieldguide record")
+    return {name: found[name] for name in RUNS if name in found}
+
+
+def record_all(fieldguide: Fieldguide, folder: Path, names: Sequence[str] = ()) -> Iterator[str]:
+    """Record every run, or those named, into the folder; yields what is being done.
+
+    A run whose passages were not cached is made twice: the first gives the times of a cold start.
+    """
+    for name in names:
+        if name not in RUNS:
+            raise TraceError(f"There is no run “{name}”.", f"Choose among: {', '.join(RUNS)}.")
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = {name: run for name, run in RUNS.items() if not names or name in names}
+    for number, (name, run) in enumerate(wanted.items(), 1):
+        yield f"Recording {name} ({number} of {len(wanted)})"
+        trace = _recorded(fieldguide, run)
+        reading = next(iter(trace.all(Reading)), None)
+        if reading and reading.passages_from_cache and not any(reading.passages_from_cache):
+            cold = durations(trace)
+            trace = replace(_recorded(fieldguide, run), cold=cold)
+        for step in with_influence(fieldguide, trace):
+            if isinstance(step, Trace):
+                trace = step
+        (folder / f"{name}.json").write_text(to_json(trace), encoding="utf-8")
+
+
+def _recorded(fieldguide: Fieldguide, run: Run) -> Trace:
+    options = replace(fieldguide.default_options(), alternatives=ALTERNATIVES, search_text=run.search_text)
+    if run.change:
+        options = run.change(fieldguide, run.question, options, run.choices)
+    for event in record(fieldguide, run.question, run.history, options):
+        if isinstance(event, Trace):
+            return event
+    raise TraceError(f"“{run.question}” could not be answered.", "See what fails with: fieldguide ask")
