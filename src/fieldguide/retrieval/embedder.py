@@ -5,6 +5,7 @@ vectors themselves serve late interaction (ColBERT, arXiv 2004.12832).
 """
 
 import hashlib
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,7 +57,7 @@ class Embedder(Protocol):
 
 
 class SentenceTransformerEmbedder:
-    """A sentence-transformers model from a local folder, on the CPU. Not safe to use from two threads at once."""
+    """A sentence-transformers model from a local folder, on the CPU. Threads take turns, a batch each."""
 
     def __init__(self, folder: Path, threads: int) -> None:
         import torch  # heavy (seconds): only when a model is loaded
@@ -73,6 +74,7 @@ class SentenceTransformerEmbedder:
                 "Check it with: fieldguide models verify embedder",
             ) from error
         self._folder = folder
+        self._lock = threading.Lock()
         tokenizer: Any = self._model.tokenizer
         self._special_ids = frozenset(tokenizer.all_special_ids)
         # A copy: the model's own is set to cut at each use, and counting must not be cut.
@@ -126,9 +128,10 @@ class SentenceTransformerEmbedder:
         results: list[Embedding | None] = [None] * len(texts)
         for start in range(0, len(order), _BATCH):
             batch = order[start : start + _BATCH]
-            features = self._model.encode(
-                [texts[i] for i in batch], output_value=None, batch_size=_BATCH, show_progress_bar=False
-            )
+            with self._lock:
+                features = self._model.encode(
+                    [texts[i] for i in batch], output_value=None, batch_size=_BATCH, show_progress_bar=False
+                )
             for i, feature in zip(batch, features, strict=True):
                 results[i] = self._embedding(feature)
         return [result for result in results if result is not None]

@@ -46,9 +46,10 @@ class Searcher:
         vectors = self.passage_store.token_vectors(fused)
         similarities = dict(nearest)
         whole = similarities | self._similarities(asked.vector, [i for i in fused if i not in similarities])
-        scores = {i: combined(asked.likeness(vectors[i]), whole[i]) for i in fused if i in vectors}
+        scores = {i: combined(asked.likeness(vectors[i]), whole[i]) for i in fused if i in vectors and i in whole}
         best = sorted(scores, key=lambda i: -scores[i])[:limit]
         chunks = {chunk.id: chunk for chunk in self.passage_store.chunks(best)}
+        best = [i for i in best if i in chunks]  # a document may be taken out while its passages are ranked
         hits = tuple(
             Hit(chunks[i], rank, scores[i], _rank(by_meaning, i), _rank(by_keywords, i), fused.index(i) + 1)
             for rank, i in enumerate(best, 1)
