@@ -32,7 +32,7 @@ HOMES = {
     "llama_cpp": "generation/",
     "jinja2": "generation/",
     "gradio": "interfaces/web/",
-    "starlette": "interfaces/web/",
+    "starlette": "interfaces/",
     "fastapi": "interfaces/api.py",
     "pydantic": "interfaces/",
     "typer": "interfaces/cli/",

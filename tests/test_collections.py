@@ -3,8 +3,6 @@
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -18,6 +16,7 @@ from fieldguide.indexing.discovery import find_files
 from fieldguide.indexing.ingest import ingest
 from fieldguide.indexing.library import Library
 from fieldguide.indexing.loading.pool import LoaderPool
+from killed import start_ingest
 from sample_files import FACT, OTHER, SAMPLES
 
 QUESTION = "Who built the Quillon lighthouse?"
@@ -217,9 +216,9 @@ def test_collections_are_searched_alone_and_together(add, library, folder, toy_d
     add(tmp_path / "note.txt", name="notes")
     assert library.names() == ["guides", "mine", "notes"]
     question = "Quillon lighthouse"
-    alone = {name: library.search(question, 3, embedder, [name]).hits for name in library.names()}
+    alone = {name: library.search(embedder, [name]).search(question, 3).hits for name in library.names()}
     assert {hit.chunk.document for hit in alone["notes"]} == {"note.txt"}
-    together = library.search(question, 9, embedder).hits
+    together = library.search(embedder).search(question, 9).hits
     assert {"lighthouses.md", "quillon.md", "note.txt"} <= {hit.chunk.document for hit in together}
     assert [hit.rank for hit in together] == list(range(1, len(together) + 1))
     assert library.chunks([hit.chunk.id for hit in together]) == [hit.chunk for hit in together]
@@ -245,7 +244,7 @@ def test_names_that_cannot_be_are_refused(library, name):
 def test_an_unknown_collection_is_refused_with_those_there_are(add, library, folder):
     add(folder)
     with pytest.raises(CollectionError, match="guides, mine"):
-        library.search(QUESTION, 3, WordCountEmbedder(), ["yours"])
+        library.search(WordCountEmbedder(), ["yours"])
 
 
 def test_another_embedder_is_told_to_index_again(add, library, folder):
@@ -302,34 +301,12 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(add, library, folder,
     assert "Make room" in caught.value.remedy
 
 
-KILLED = """
-import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[3])
-from fakes import WordCountEmbedder
-from fieldguide.indexing.discovery import find_files
-from fieldguide.indexing.ingest import ingest
-from fieldguide.indexing.library import Library
-from fieldguide.indexing.loading.pool import LoaderPool
-
-library, embedder = Library(Path(sys.argv[1])), WordCountEmbedder()
-collection = library.create("mine", embedder)
-print("ready", flush=True)
-def told(report):
-    print(report.added + report.changed, flush=True)
-with LoaderPool(1) as pool, collection.writing(lambda: None):
-    ingest(collection, list(find_files([sys.argv[2]])), embedder, pool, told)
-"""
-
-
 @pytest.mark.parametrize("after", [0.0, 0.1, 0.25, 0.5, 0.9])
 def test_a_kill_loses_nothing_that_was_reported_done(add, library, folder, tmp_path, after):
     for number in range(200):
         (folder / f"{number}.txt").write_text(f"Light number {number} stands at the coast and burns oil.")
     (folder / "quillon.md").rename(folder / "!first.md")
-    arguments = [str(tmp_path / "data"), str(folder), str(Path(__file__).parent)]
-    child = subprocess.Popen([sys.executable, "-c", KILLED, *arguments], stdout=subprocess.PIPE, text=True)
-    assert child.stdout.readline() == "ready\n"
+    child = start_ingest(tmp_path / "data", folder)
     time.sleep(after)
     child.send_signal(signal.SIGKILL)
     told = child.communicate()[0].split()

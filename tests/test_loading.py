@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from endurance import fuzz
 from fakes import WordCountEmbedder
 from fieldguide.errors import DocumentError
 from fieldguide.indexing.chunking import chunk_document
@@ -165,9 +166,9 @@ def test_a_name_that_cannot_be_printed_is_read(load):
 
 
 def test_a_reader_that_takes_too_long_is_ended(tmp_path):
-    path = tmp_path / "good.txt"
-    path.write_text(FACT)
-    with LoaderPool(1, seconds=0.001) as hurried, pytest.raises(DocumentError, match=r"longer than 0\.001 s"):
+    path = tmp_path / "large.txt"
+    path.write_text(f"{FACT} " * 100_000)
+    with LoaderPool(1, seconds=0.01) as hurried, pytest.raises(DocumentError, match=r"longer than 0\.01 s"):
         hurried.load(path)
 
 
@@ -199,3 +200,11 @@ def test_files_come_in_order_with_the_reasons_of_those_that_cannot_be_read(tmp_p
     assert [path.name for path, _ in results] == ["a.txt", "b.txt", "c.txt"]
     assert isinstance(results[1][1], DocumentError)
     assert results[2][1].document.text == OTHER
+
+
+def test_damaged_files_are_read_or_refused_and_none_hangs(tmp_path):
+    came, slowest = fuzz(200, tmp_path)
+    assert sum(came.values()) == 200
+    assert came["refused"] > 20
+    assert came["read"] > 20
+    assert slowest < 60  # the limit, and the loading of libraries

@@ -8,6 +8,7 @@ SQLite holds the truth; Chroma follows it. One process writes at a time; readers
 import os
 import shutil
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -43,6 +44,7 @@ class Collection:
         self.store = LibraryStore(folder / "library.sqlite")
         self._vectors: ChromaVectorStore | None = None
         self._use = SharedUse()
+        self._opening = threading.Lock()
 
     @property
     def id(self) -> str:
@@ -83,9 +85,10 @@ class Collection:
     @property
     def vectors(self) -> ChromaVectorStore:
         """Its vectors in Chroma, opened on first use."""
-        if self._vectors is None:
-            self._vectors = ChromaVectorStore(self.folder / "chroma")
-        return self._vectors
+        with self._opening:
+            if self._vectors is None:
+                self._vectors = ChromaVectorStore(self.folder / "chroma")
+            return self._vectors
 
     def _follow(self) -> None:
         """Take note of what another process wrote, and tell Chroma what a killed one could not."""
@@ -143,15 +146,15 @@ class Collection:
 
     def start_over(self, embedder: Embedder) -> None:
         """Forget all passages, so that every document is indexed anew; while writing."""
-        self.store.clear_passages(embedder.dimension)
+        with self._use.alone():
+            self._close_vectors()
+            shutil.rmtree(self.folder / "chroma", ignore_errors=True)
+            self.store.clear_passages(embedder.dimension)
         self.store.change_settings(
             embedder=embedder.identity,
             chunker_version=str(CHUNKER_VERSION),
             indexed_chunk_tokens=self.store.settings()["chunk_tokens"],
         )
-        with self._use.alone():
-            self._close_vectors()
-            shutil.rmtree(self.folder / "chroma", ignore_errors=True)
 
     def remove(self, names: Sequence[str]) -> list[Chunk]:
         """Forget documents and everything made of them, and give their passages; while writing."""

@@ -171,10 +171,11 @@ class _Ingest:
         if found.note:
             self._report.notes.append((name, found.note))
         named = replace(found.document, name=name)
-        chunks = [
-            replace(chunk, id=f"{self._collection.id}-{chunk.id}")
-            for chunk in chunk_document(named, self._embedder.count_tokens, self._max_tokens, found.sections)
-        ]
+        try:
+            cut = chunk_document(named, self._embedder.count_tokens, self._max_tokens, found.sections)
+        except Exception as error:  # a tokenizer may fail on texts that nobody thought of; the other files go on
+            raise DocumentError(f"It cannot be cut into passages ({type(error).__name__}: {error}).") from error
+        chunks = [replace(chunk, id=f"{self._collection.id}-{chunk.id}") for chunk in cut]
         here = {chunk.id for chunk in self._store.passages_of(name)}
         new = [chunk for chunk in chunks if chunk.id not in here]
         self._waiting.append(_Waiting(document, found.document.text, chunks, new, bool(known and known.sha256)))

@@ -5,8 +5,9 @@ import re
 import secrets
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from fieldguide.errors import CollectionError, SearchIndexError
@@ -16,9 +17,9 @@ from fieldguide.indexing.index import CHUNK_TOKENS, Index, current_generation, o
 from fieldguide.locks import exclusive
 from fieldguide.retrieval.embedder import Embedder
 from fieldguide.retrieval.library_store import LibraryStore
-from fieldguide.retrieval.merging import merge
+from fieldguide.retrieval.merging import Search, merge
 from fieldguide.retrieval.search import Searcher
-from fieldguide.types import Chunk, SearchResult
+from fieldguide.types import Chunk, Document, SearchResult
 
 GUIDES = "guides"
 DEFAULT_COLLECTION = "documents"
@@ -82,7 +83,7 @@ class Library:
 
     def create(self, name: str, embedder: Embedder, chunk_tokens: int = CHUNK_TOKENS) -> Collection:
         """An empty collection; the one of this name where there is one already."""
-        name = self._checked(name)
+        name = self.checked_name(name)
         if not _SMALLEST <= chunk_tokens <= _LARGEST:
             raise CollectionError(f"A passage of {chunk_tokens} tokens is out of range.", f"Give {_SMALLEST} to {_LARGEST}.")
         with self._writing():
@@ -108,7 +109,7 @@ class Library:
 
     def rename(self, name: str, new: str) -> None:
         """Give a collection another name."""
-        new = self._checked(new)
+        new = self.checked_name(new)
         with self._writing():
             if new != name and new in self.names():
                 raise CollectionError(f"There is a collection '{new}' already.", "Choose another name.")
@@ -126,7 +127,9 @@ class Library:
             shutil.rmtree(gone, ignore_errors=True)
         return passages
 
-    def _checked(self, name: str) -> str:
+    @staticmethod
+    def checked_name(name: str) -> str:
+        """The name without blanks around it; raises CollectionError where it cannot be a collection's."""
         name = name.strip()
         if not _NAME.fullmatch(name) or name == GUIDES:
             reason = "is taken by the guides" if name == GUIDES else "cannot be a collection's name"
@@ -138,19 +141,12 @@ class Library:
 
     # Searching
 
-    def search(self, question: str, limit: int, embedder: Embedder, names: Sequence[str] | None = None) -> SearchResult:
-        """The best passages of these collections; of all where none is named."""
-        return merge([search(question, limit) for search in self._searches(embedder, names)], limit)
-
-    def _searches(self, embedder: Embedder, names: Sequence[str] | None) -> list[Callable[[str, int], SearchResult]]:
-        wanted = list(dict.fromkeys(names or self.names()))
-        searches: list[Callable[[str, int], SearchResult]] = []
-        for name in wanted:
-            if name == GUIDES:
-                searches.append(self.guides_searcher(embedder).search)
-            else:
-                searches.append(_search_in(self.collection(name), embedder))
-        return searches
+    def search(self, embedder: Embedder, names: Sequence[str] = ()) -> Search:
+        """A search over these collections; over all where none is named."""
+        wanted = list(dict.fromkeys(names)) or self.names()
+        own = [self.collection(name) for name in wanted if name != GUIDES]
+        guides = self.guides_searcher(embedder)
+        return guides if wanted == [GUIDES] else _SearchInSeveral(embedder, guides, GUIDES in wanted, own)
 
     def guides_searcher(self, embedder: Embedder) -> Searcher:
         """A search over the guides alone."""
@@ -164,6 +160,12 @@ class Library:
             mine = [i for i in ids if i.startswith(f"{collection.id}-")]
             found |= {chunk.id: chunk for chunk in collection.store.chunks(mine)} if mine else {}
         return [found[i] for i in ids if i in found]
+
+    def own_document(self, chunk: Chunk) -> Document | None:
+        """The user's document that a passage stands in, as it was ingested; None for a guide's."""
+        store = collection.store if (collection := self.collection_of(chunk.id)) else None
+        stored = store.document(chunk.document) if store else None
+        return Document(stored.name, stored.title, "", store.text(stored.name), stored.sha256) if store and stored else None
 
     def collection_of(self, chunk_id: str) -> Collection | None:
         """The user's collection that a passage belongs to; None for the guides."""
@@ -180,8 +182,19 @@ class Library:
                 self._index = None
 
 
-def _search_in(collection: Collection, embedder: Embedder) -> Callable[[str, int], SearchResult]:
-    return lambda question, limit: collection.search(question, limit, embedder)
+@dataclass(frozen=True, slots=True)
+class _SearchInSeveral:
+    embedder: Embedder
+    guides: Searcher
+    with_guides: bool
+    own: Sequence[Collection]
+
+    def search(self, question: str, limit: int) -> SearchResult:
+        results = [self.guides.search(question, limit)] if self.with_guides else []
+        return merge([*results, *(one.search(question, limit, self.embedder) for one in self.own)], limit)
+
+    def rank(self, question: str, chunks: Sequence[Chunk]) -> SearchResult:
+        return self.guides.rank(question, chunks)
 
 
 class _LibraryLock:

@@ -8,7 +8,6 @@ from fieldguide.markdown import Token, blocks
 from fieldguide.sentences import split_sentences
 
 
-
 @dataclass(frozen=True, slots=True)
 class Unit:
     """What is never parted: a sentence, list item, table row or line of code; `header` is its table's header rows."""

@@ -42,6 +42,7 @@ class Ask(BaseModel):
     question: Annotated[str, Field(description="At most 2,000 characters.")]
     history: list[Message] = []
     settings: Annotated[str, Field(description="The fingerprint of /status; others are refused. '' for any.")] = ""
+    collections: Annotated[list[str], Field(description="Which to search; all where none is named.")] = []
 
 
 def create_api(answerer: Answerer, instance: str) -> FastAPI:
@@ -69,6 +70,7 @@ def create_api(answerer: Answerer, instance: str) -> FastAPI:
             events = answerer.answer(asked.question, history, cancellation=cancellation)
         else:
             events = iter([_OTHER_SETTINGS])
+        events = answerer.answer(asked.question, history, cancellation=cancellation, collections=asked.collections)
         return StreamingResponse(_lines(events, cancellation), media_type="application/x-ndjson")
 
     @api.exception_handler(RequestValidationError)

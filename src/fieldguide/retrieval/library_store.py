@@ -110,22 +110,28 @@ class LibraryStore(PassageStore):
         """How many passages there are."""
         return self._count()
 
+    def document_count(self) -> int:
+        """How many documents there are."""
+        return int(self._rows("SELECT count(*) FROM documents", ())[0][0])
+
     def documents(self) -> list[StoredDocument]:
         """All documents, by name."""
         return [_document(row) for row in self._rows(f"SELECT {_DOCUMENT} FROM documents ORDER BY name", ())]
 
     def document(self, name: str) -> StoredDocument | None:
         """The document of this name."""
-        return next(map(_document, self._rows(f"SELECT {_DOCUMENT} FROM documents WHERE name = ?", (name,))), None)
+        return self._document_where("name", name)
 
     def document_from(self, origin: Path) -> StoredDocument | None:
         """The document that came from this file."""
-        rows = self._rows(f"SELECT {_DOCUMENT} FROM documents WHERE origin = ?", (os.fsencode(origin),))
-        return next(map(_document, rows), None)
+        return self._document_where("origin", os.fsencode(origin))
 
     def document_with(self, sha256: str) -> StoredDocument | None:
         """A document with this content."""
-        return next(map(_document, self._rows(f"SELECT {_DOCUMENT} FROM documents WHERE sha256 = ?", (sha256,))), None)
+        return self._document_where("sha256", sha256)
+
+    def _document_where(self, column: str, value: str | bytes) -> StoredDocument | None:
+        return next(map(_document, self._rows(f"SELECT {_DOCUMENT} FROM documents WHERE {column} = ?", (value,))), None)
 
     def text(self, name: str) -> str:
         """A document's whole text; '' where it is unknown."""
@@ -139,8 +145,6 @@ class LibraryStore(PassageStore):
     def ids(self) -> set[str]:
         """Ids of all passages."""
         return {i for (i,) in self._rows("SELECT id FROM passages", ())}
-
-    # Adding and removing
 
     def begin(self, document: StoredDocument) -> None:
         """Note a document that is about to be ingested; one that is there already stays as it is."""
@@ -174,11 +178,12 @@ class LibraryStore(PassageStore):
             self._db.executemany(
                 "UPDATE passages SET start = ?, end = ? WHERE id = ?", [(chunk.start, chunk.end, chunk.id) for chunk in chunks]
             )
-            values = (document.title, document.kind, document.size, document.modified, document.sha256, document.added)
+            d = document
+            values = (d.title, d.kind, d.size, d.modified, d.sha256, d.added, d.note)
             self._db.execute(
                 "UPDATE documents SET title = ?, kind = ?, size = ?, modified = ?, sha256 = ?, added = ?, note = ?, "
                 "passages = ?, text = ? WHERE name = ?",
-                (*values, document.note, len(chunks), zlib.compress(text.encode("utf-8", "replace")), document.name),
+                (*values, len(chunks), zlib.compress(text.encode("utf-8", "replace")), d.name),
             )
 
     def touch(self, name: str, size: int, modified: int, origin: Path | None = None) -> None:
@@ -202,10 +207,11 @@ class LibraryStore(PassageStore):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def clear_passages(self, dimension: int) -> None:
-        """Forget all passages, but not which documents there are: everything is to be embedded anew."""
+        """Forget all passages, but not which documents there are; Chroma's are gone already."""
         with self._lock, self._db:
-            self._delete(self._db.execute("SELECT number, id FROM passages").fetchall())
-            self._db.execute("DELETE FROM token_frequency")
+            self._db.execute("INSERT INTO keywords (keywords) VALUES ('delete-all')")
+            for table in ("passages", "vectors", "token_frequency", "unsynced"):
+                self._db.execute(f"DELETE FROM {table}")
             self._db.execute("UPDATE documents SET sha256 = '', passages = 0")
             self._set_directions(np.eye(dimension, dtype=np.float32))
         self.directions = self._read_directions()
@@ -230,8 +236,6 @@ class LibraryStore(PassageStore):
             self._db.execute("DELETE FROM vectors WHERE number = ?", (number,))
             self._note([i])
         self._db.execute("DELETE FROM token_frequency WHERE passages <= 0")
-
-    # What Chroma has to be told
 
     def unsynced(self, limit: int) -> list[str]:
         """Ids of passages that were added or removed since Chroma was told."""
@@ -270,7 +274,7 @@ class LibraryStore(PassageStore):
                     "SELECT scales, token_vectors FROM passages WHERE number = ?", (number,)
                 ).fetchone()
                 matrix = np.frombuffer(integers, np.int8).reshape(-1, self.directions.shape[1])
-                stored = matrix * np.frombuffer(scales, np.float32)[:, None]
+                stored: FloatMatrix = matrix * np.frombuffer(scales, np.float32)[:, None]
                 fewer_scales, fewer = quantize(reduce(stored @ self.directions.T, directions))
                 self._db.execute(
                     "UPDATE passages SET scales = ?, token_vectors = ? WHERE number = ?",
@@ -292,4 +296,5 @@ class LibraryStore(PassageStore):
 
 
 def _document(row: tuple[Any, ...]) -> StoredDocument:
-    return StoredDocument(*row[:3], Path(os.fsdecode(row[3])), *row[4:])
+    name, title, kind, origin, *rest = row
+    return StoredDocument(name, title, kind, Path(os.fsdecode(origin)), *rest)

@@ -1,11 +1,25 @@
 """One ranking from the rankings of several collections: scores of late interaction can be held against each other."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Protocol
 
-from fieldguide.types import SearchResult
+from fieldguide.types import Chunk, SearchResult
 
 _QUOTES = 6
+
+
+class Search(Protocol):
+    """What finds passages: in one collection, or in several."""
+
+    def search(self, question: str, limit: int) -> SearchResult:
+        """The best passages for the question."""
+
+    def rank(self, question: str, chunks: Sequence[Chunk]) -> SearchResult:
+        """Given passages as hits, ranked as a search would rank them."""
+
+
+SearchIn = Callable[[tuple[str, ...]], Search]  # over the collections of these names; over all where none is named
 
 
 def merge(results: Sequence[SearchResult], limit: int) -> SearchResult:

@@ -1,4 +1,6 @@
-"""The child process that reads strangers' files: one path a line on standard input, one JSON object a line back.
+"""The child process that reads strangers' files: one path a line on standard input; back come two lines for each.
+
+The first is empty: the libraries that are needed are loaded, and the time for the file begins. The second is a JSON object.
 
 It limits itself before the first file: memory, time for each file, and no byte written to any file. Whatever a file does to
 it, the parent goes on with another child.
@@ -13,13 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fieldguide.errors import DocumentError
-from fieldguide.indexing.loading.kinds import checked_kind, readable_name
+from fieldguide.indexing.loading.kinds import checked_kind, kind_by_name, readable_name
 from fieldguide.indexing.loading.reading import Loaded, Structured, loaded, to_json
 
 MAX_BYTES = 100_000_000
 MAX_CHARACTERS = 10_000_000
 MAX_MEMORY = 2_000_000_000
 SECONDS = 20
+LOADING_SECONDS = 120  # of libraries, on a machine with much else to do
 
 
 def main() -> None:
@@ -28,8 +31,12 @@ def main() -> None:
     os.dup2(2, 1)  # what a library prints must not stand between the replies
     _limit()
     for line in sys.stdin.buffer:
+        path = Path(json.loads(line))
+        _reader(kind_by_name(path))
+        replies.write(b"\n")
+        replies.flush()
         _alarm(SECONDS + 5)  # the parent ends us sooner; without a parent nobody would
-        replies.write(_reply(Path(json.loads(line))))
+        replies.write(_reply(path))
         replies.flush()
         _alarm(0)
 

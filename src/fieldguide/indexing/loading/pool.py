@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from fieldguide.errors import DocumentError
-from fieldguide.indexing.loading.child import SECONDS
+from fieldguide.indexing.loading.child import LOADING_SECONDS, SECONDS
 from fieldguide.indexing.loading.reading import Loaded, from_json
 
 _FILES_A_CHILD = 1000  # then a new one: libraries that leak do so in small portions
@@ -65,6 +65,22 @@ def _outcome(future: "Future[Loaded]") -> Loaded | DocumentError:
         return error
 
 
+def _next_line(process: "subprocess.Popen[bytes]", seconds: float, too_slow: threading.Event) -> bytes:
+    """What the child says next; it is ended when it takes too long."""
+
+    def stop() -> None:
+        too_slow.set()
+        process.kill()
+
+    clock = threading.Timer(seconds, stop)
+    clock.start()
+    try:
+        assert process.stdout
+        return process.stdout.readline()
+    finally:
+        clock.cancel()
+
+
 class _Child:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -75,23 +91,16 @@ class _Child:
             self.end()
         process = self._process or self._start()
         self._served += 1
-        too_slow = threading.Event()
-
-        def stop() -> None:
-            too_slow.set()
-            process.kill()
-
-        clock = threading.Timer(seconds, stop)
-        clock.start()
         try:
-            assert process.stdin and process.stdout
+            assert process.stdin
             process.stdin.write(json.dumps(os.fspath(path)).encode() + b"\n")
             process.stdin.flush()
-            line = process.stdout.readline()
         except OSError:
-            line = b""
-        finally:
-            clock.cancel()
+            pass  # it has ended: so have its replies
+        too_slow = threading.Event()
+        line = b""
+        if _next_line(process, LOADING_SECONDS, too_slow) == b"\n":
+            line = _next_line(process, seconds, too_slow)
         if not line.endswith(b"\n"):
             self.end()
             if too_slow.is_set():

@@ -85,10 +85,18 @@ def to_json(given: Loaded) -> bytes:
 def from_json(line: bytes) -> Loaded:
     """What `to_json` wrote."""
     content = json.loads(line)
-    headers = content["headers"]
+    headers = [_whole(header) for header in content["headers"]]
 
     def unpacked(start: int, end: int, header: int, is_header: bool, names: list[int] | None, number: int) -> Unit:
-        return Unit(start, end, headers[header], is_header, Unit(*names) if names else None, number)
+        return Unit(start, end, headers[header], is_header, Unit(names[0], names[1]) if names else None, number)
 
-    sections = tuple(Section(tuple(path), tuple(unpacked(*u) for u in units), how) for path, how, units in content["sections"])
-    return Loaded(Document(*content["document"]), sections, content["kind"], content["note"])
+    sections = tuple(
+        Section(tuple(map(_whole, path)), tuple(unpacked(*unit) for unit in units), counted)
+        for path, counted, units in content["sections"]
+    )
+    return Loaded(Document(*map(_whole, content["document"])), sections, content["kind"], content["note"])
+
+
+def _whole(text: str) -> str:
+    """The same, as long as before, without halves of characters, as damaged files hold: no library takes them."""
+    return text.encode("utf-8", "replace").decode()

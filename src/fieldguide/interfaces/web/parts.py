@@ -14,7 +14,8 @@ LENGTHS = {"Short": 0.4, "Normal": 1.0, "Long": 2.0}  # of the answer's tokens
 
 _HEADER = (
     "<header class='fg-header'><h1>Fieldguide</h1>"
-    "<p>Answers from guides to AI models, checked sentence by sentence.</p></header>"
+    "<p>Answers from guides to AI models, checked sentence by sentence. "
+    "<a href='/library'>Library: your own documents</a></p></header>"
 )
 _NOTES = (
     "<div id='connection' class='fg-notice' role='alert' hidden></div>"
@@ -55,6 +56,7 @@ class Parts:
     undo: gr.HTML
     length: gr.Radio
     alone: gr.Checkbox
+    where: gr.Dropdown
     model: gr.Dropdown
     model_note: gr.HTML
     conversation: gr.HTML
@@ -132,6 +134,13 @@ def _sidebar(models: dict[str, str], model: str) -> dict[str, Any]:
         label="Also answer without the guides",
         info="Afterwards, from the model's memory, side by side. Nothing in it is checked.",
         elem_id="alone",
+    )
+    parts["where"] = gr.Dropdown(
+        [],
+        multiselect=True,
+        label="Search in",
+        info="The guides and all of your own documents, unless you choose.",
+        elem_id="where",
     )
     parts["model"] = gr.Dropdown(
         model_choices(models, model),
