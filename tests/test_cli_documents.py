@@ -52,7 +52,7 @@ def test_ingest_says_what_it_did_and_why_it_skipped(run, folder):
     (folder / "scan.pdf").write_bytes(pdf(""))
     status, out, err = run("ingest", folder)
     assert status == 0
-    assert out.startswith("2 added, 0 changed, 0 unchanged, 1 skipped; 2 passages embedded")
+    assert out.startswith("2 added, 0 changed, 0 unchanged, 1 skipped; passages embedded: 2")
     assert "scan.pdf" in out
     assert "scanned" in out
     assert "Ingesting: " in err

@@ -209,7 +209,7 @@ def as_loading(report: IngestReport) -> Loading:
 def summary(report: IngestReport) -> str:
     """What an ingest did, in one line."""
     parts = [f"{report.added} added", f"{report.changed} changed", f"{report.unchanged} unchanged"]
-    line = f"{', '.join(parts)}, {len(report.skipped)} skipped; {report.embedded} passages embedded ({report.seconds:.1f} s)."
+    line = f"{', '.join(parts)}, {len(report.skipped)} skipped; passages embedded: {report.embedded} ({report.seconds:.1f} s)."
     return f"Cancelled; what was done is kept. {line}" if report.cancelled else line
 
 
