@@ -67,10 +67,9 @@ def create_api(answerer: Answerer, instance: str) -> FastAPI:
         cancellation = Cancellation()
         history = [Turn(message.role, message.content) for message in asked.history]
         if asked.settings in ("", fingerprint(answerer.settings)):
-            events = answerer.answer(asked.question, history, cancellation=cancellation)
+            events = answerer.answer(asked.question, history, cancellation=cancellation, collections=asked.collections)
         else:
             events = iter([_OTHER_SETTINGS])
-        events = answerer.answer(asked.question, history, cancellation=cancellation, collections=asked.collections)
         return StreamingResponse(_lines(events, cancellation), media_type="application/x-ndjson")
 
     @api.exception_handler(RequestValidationError)
