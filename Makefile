@@ -7,7 +7,7 @@ READY := .venv/installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 EXTRA := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: help chat test check browser clean
+.PHONY: help chat test check endurance browser clean
 help: ## print this
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -20,9 +20,10 @@ test: $(READY) browser ## fetch what is missing, then run every check and test
 	$(BIN)/python -m pytest
 
 check: $(READY) ## style and types only
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+endurance: $(READY) ## damage 10,000 files, kill 200 ingests (hours)
+	$(BIN)/python tests/endurance.py
 
 browser:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || tests/install_browser.sh

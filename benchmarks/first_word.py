@@ -80,7 +80,7 @@ class Bench:
             ))  # fmt: skip
             support = SupportChecker(embedder)
             gate = gate_for(self.models[way].fingerprint)
-            self.assistants[way] = Assistant(self.fieldguide.searcher, self.models[way], support, gate)
+            self.assistants[way] = Assistant(lambda _: self.fieldguide.searcher(), self.models[way], support, gate)
         self.plain = self._weighed(PLAIN, lambda: llama_cpp.Llama(
             str(self.weights), n_ctx=settings.context_length, n_threads=settings.threads,
             n_threads_batch=settings.threads, verbose=False,

@@ -71,7 +71,7 @@ def read(made: Fieldguide, questions: Sequence[Question], name: str, path: Path,
     assert made._embedder
     recorder = Recorder()
     support = SupportChecker(made._embedder.result())
-    assistant = Assistant(made.searcher, made._model.result(), support, recorder)
+    assistant = Assistant(lambda _: made.searcher(), made._model.result(), support, recorder)
     rows: list[tuple[Any, ...]] = []
     for number, question in enumerate(questions, 1):
         for given in contexts(made, question) if without_facts else (None,):

@@ -86,7 +86,7 @@ def answers(made: Fieldguide, variant: Variant, questions: Sequence[Question], p
         return [rows[question.id] for question in questions]
     model = load(made, variant)
     support = SupportChecker(made._load_embedder(lambda _: None))
-    assistant = Assistant(made.searcher, BestFirst(model) if variant.best_first else model, support, OPEN)
+    assistant = Assistant(lambda _: made.searcher(), BestFirst(model) if variant.best_first else model, support, OPEN)
     options = AnswerOptions(variant.passages, made.settings.answer_tokens, second_reading=False)
     with path.open("a", encoding="utf-8") as out:
         for number, question in enumerate(left, 1):

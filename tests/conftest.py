@@ -107,7 +107,7 @@ def toy_searcher(toy_documents, embedder: WordCountEmbedder, tmp_path: Path):
 @pytest.fixture
 def assistant_with(toy_searcher: Searcher, embedder: WordCountEmbedder):
     """An assistant over the toy corpus around a given model."""
-    return lambda model: Assistant(lambda: toy_searcher, model, SupportChecker(embedder), ThresholdGate())
+    return lambda model: Assistant(lambda _: toy_searcher, model, SupportChecker(embedder), ThresholdGate())
 
 
 @pytest.fixture

@@ -33,13 +33,18 @@ HOMES = {
     "llama_cpp": "generation/",
     "jinja2": "generation/",
     "gradio": ("interfaces/web/", "interfaces/learn/page.py"),
-    "starlette": "interfaces/web/",
+    "starlette": "interfaces/",
     "fastapi": "interfaces/api.py",
     "pydantic": ("interfaces/", "trace.py"),
     "typer": "interfaces/cli/",
     "rich": "interfaces/cli/",
     "httpx": "weights/hub.py",
     "markdown_it": "markdown.py",
+    "charset_normalizer": "indexing/loading/texts.py",
+    "docutils": "indexing/loading/texts.py",
+    "markitdown": "indexing/loading/",
+    "openpyxl": "indexing/loading/office.py",
+    "pypdf": "indexing/loading/office.py",
     "sentencex": "sentences.py",
     "filelock": "locks.py",
     "platformdirs": "locations.py",
@@ -99,6 +104,7 @@ def test_every_imported_library_is_declared():
     requirements = [*project["dependencies"], *project["optional-dependencies"]["plots"]]
     declared = {re.split(r"[<>=\[ ]", requirement)[0].lower() for requirement in requirements}
     names = {"markdown_it": "markdown-it-py", "yaml": "pyyaml", "sentence_transformers": "sentence-transformers"}
+    names["charset_normalizer"] = "charset-normalizer"
     names["llama_cpp"] = "llama-cpp-python"
     came_with = {"transformers", "jinja2", "starlette"}  # parts of sentence-transformers, llama-cpp-python and gradio
     for library in [*HOMES, *FAMILY]:

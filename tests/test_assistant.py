@@ -291,7 +291,7 @@ class _RankingOnly:
 
 @pytest.fixture
 def without_search(toy_searcher, embedder):
-    return lambda model: Assistant(lambda: _RankingOnly(toy_searcher), model, SupportChecker(embedder), ThresholdGate())
+    return lambda model: Assistant(lambda _: _RankingOnly(toy_searcher), model, SupportChecker(embedder), ThresholdGate())
 
 
 def test_given_passages_are_the_only_ones_in_the_prompt_best_last(without_search):

@@ -206,10 +206,10 @@ def test_a_search_that_fails_is_a_row_with_an_error_and_the_run_goes_on(fieldgui
     list(made.loading(with_model=False))
     search = made.search
 
-    def failing(question, limit):
+    def failing(question, limit, collections):
         if question == EGGS.question:
             raise SearchIndexError("The index broke.")
-        return search(question, limit)
+        return search(question, limit, collections)
 
     made.search = failing
     try:

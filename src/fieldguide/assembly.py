@@ -21,9 +21,11 @@ from fieldguide.generation.model import Cancellation, ChatModel
 from fieldguide.generation.passage_cache import PassageCache
 from fieldguide.generation.prompt import build_messages
 from fieldguide.indexing.documents import read_folder, read_if_changed
-from fieldguide.indexing.index import BuildSummary, Index, Manifest, build_index, current_generation, open_index
+from fieldguide.indexing.index import BuildSummary, Manifest, build_index
+from fieldguide.indexing.library import Library
+from fieldguide.indexing.own_documents import OwnDocuments
 from fieldguide.retrieval.embedder import Embedder, SentenceTransformerEmbedder
-from fieldguide.retrieval.search import Searcher
+from fieldguide.retrieval.search import Search, Searcher
 from fieldguide.settings import Settings
 from fieldguide.types import Chunk, Document, SearchResult, Turn
 from fieldguide.weights.catalog import Weights, chat_models, load_catalog
@@ -44,7 +46,8 @@ class Fieldguide:
         self._latest: dict[str, Loading] = {}  # by the half that is being loaded
         self._embedder: Future[Embedder] | None = None
         self._model: Future[ChatModel] | None = None
-        self._index: Index | None = None
+        self.library = Library(settings.data_dir)
+        self.own = OwnDocuments(self.library, self._ready_embedder, settings.data_dir / "passage-cache")
         self._assistant: Assistant | None = None
         self._passage_cache: PassageCache | None = None
         self._warming: Loading | None = None  # passages being read ahead of time
@@ -92,8 +95,7 @@ class Fieldguide:
     def failure(self) -> FieldguideError | None:
         """Why loading failed, if it did."""
         errors = [future.exception() for future in (self._embedder, self._model) if future and failed(future)]
-        told = (e if isinstance(e, FieldguideError) else FieldguideError(f"Loading failed: {e}.") for e in errors)
-        return next(told, None)
+        return next((e if isinstance(e, FieldguideError) else FieldguideError(f"Loading failed: {e}.") for e in errors), None)
 
     def answer(
         self,
@@ -101,8 +103,10 @@ class Fieldguide:
         history: Sequence[Turn] = (),
         options: AnswerOptions | None = None,
         cancellation: Cancellation | None = None,
+        collections: Sequence[str] = (),
     ) -> Iterator[Event]:
-        """The event stream of one question, loading first what is missing."""
+        """The event stream of one question, loading first what is missing; it searches all collections where none is named."""
+        options = replace(options or self.default_options(), collections=tuple(collections)) if collections else options
         with self._model_use.together():
             try:
                 for loading in self.loading():
@@ -155,13 +159,13 @@ class Fieldguide:
         self._warmer = threading.Thread(target=run, name="warm", daemon=True)
         self._warmer.start()
 
-    def search(self, question: str, limit: int) -> SearchResult:
+    def search(self, question: str, limit: int, collections: Sequence[str] = ()) -> SearchResult:
         """Ranked passages for a question; after `loading(with_model=False)`."""
-        return self.searcher().search(question, limit)
+        return self.search_in(collections).search(question, limit)
 
     def chunks(self, ids: Iterable[str] | None = None) -> list[Chunk]:
-        """The passages of the index with these ids, or all; raises SearchIndexError before the first index is built."""
-        return self._newest_index().passage_store.chunks(ids)
+        """The passages with these ids, or all of the guides; raises SearchIndexError before the first index is built."""
+        return self.library.guides().passage_store.chunks() if ids is None else self.library.chunks(list(ids))
 
     def guides(self) -> list[Document]:
         """The guides as they stand in their folder now; raises DocumentError when there are none."""
@@ -169,8 +173,8 @@ class Fieldguide:
 
     @property
     def manifest(self) -> Manifest:
-        """What the index was made of and with; raises as `chunks` does."""
-        return self._newest_index().manifest
+        """What the guides' index was made of and with; raises SearchIndexError before the first index is built."""
+        return self.library.guides().manifest
 
     def models(self) -> dict[str, str]:
         """What `use_model` may be asked for, and what it is called."""
@@ -213,13 +217,11 @@ class Fieldguide:
         return self._build_index(self._load_embedder(report), report, rebuild=rebuild)
 
     def close(self) -> None:
-        """Release model and index."""
+        """Release model and collections."""
         self._stop_warming()
         if self._model and self._model.done() and not failed(self._model):
             self._model.result().close()
-        if self._index:
-            self._index.close()
-            self._index = None
+        self.library.close()
 
     def _stop_warming(self) -> bool:
         warmer, self._warmer = self._warmer, None
@@ -236,23 +238,21 @@ class Fieldguide:
             if self._assistant is None:
                 assert self._embedder and self._model
                 support = SupportChecker(self._embedder.result())
-                self._assistant = Assistant(self.searcher, self._model.result(), support, self.gate)
+                self._assistant = Assistant(self.search_in, self._model.result(), support, self.gate)
             return self._assistant
 
     def searcher(self) -> Searcher:
-        """A search over the newest index; after `loading(with_model=False)`."""
-        assert self._embedder
-        index = self._newest_index()
-        return Searcher(self._embedder.result(), index.vector_store, index.passage_store)
+        """A search over the guides alone; after `loading(with_model=False)`."""
+        return self.library.guides_searcher(self._ready_embedder())
 
-    def _newest_index(self) -> Index:
-        """A page that runs sees what another process has built meanwhile."""
-        with self._lock:
-            if self._index is None or self._index.generation != current_generation(self.settings.data_dir):
-                in_use, self._index = self._index, open_index(self.settings.data_dir)
-                if in_use:
-                    in_use.close()
-            return self._index
+    def search_in(self, collections: Sequence[str] = ()) -> Search:
+        """A search over these collections, or all; after `loading(with_model=False)`."""
+        return self.library.search(self._ready_embedder(), collections)
+
+    def _ready_embedder(self) -> Embedder:
+        self.start(with_model=False)
+        assert self._embedder
+        return self._embedder.result()
 
     def _load_retrieval(self) -> Embedder:
         report = partial(self._latest.__setitem__, "retrieval")

@@ -33,6 +33,10 @@ class SearchIndexError(FieldguideError):
     """The index is missing, damaged, or cannot be written."""
 
 
+class CollectionError(FieldguideError):
+    """There is no collection of that name, or it cannot be had like that."""
+
+
 class GenerationError(FieldguideError):
     """The language model could not read or write."""
 

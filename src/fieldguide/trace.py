@@ -19,6 +19,7 @@ from fieldguide.assembly import Fieldguide
 from fieldguide.errors import TraceError
 from fieldguide.events import Event, Failed, Finished, Loading, Prompted, Queued, Retrieved, Rewritten, as_object
 from fieldguide.generation.model import Cancellation
+from fieldguide.indexing.library import GUIDES
 from fieldguide.retrieval.explain import SearchRecord, explain
 from fieldguide.types import Answer, Turn
 
@@ -98,7 +99,7 @@ def record(
     cancellation: Cancellation | None = None,
 ) -> Iterator[Event | Trace]:
     """Answer the question: its events as they come, and after the last one the trace. Loading and queueing are left out."""
-    options = options or fieldguide.default_options()
+    options = replace(options or fieldguide.default_options(), collections=(GUIDES,))
     moments, begun = [], None
     for event in fieldguide.answer(question, history, options, cancellation):
         if not isinstance(event, Loading | Queued):

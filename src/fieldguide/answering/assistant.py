@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from fieldguide.answering.abstain import REFUSAL, DraftSignals, Gate, Signals
@@ -31,7 +31,7 @@ from fieldguide.events import (
 )
 from fieldguide.generation import prompt as prompts
 from fieldguide.generation.model import Cancellation, ChatModel, Message, WritingOptions
-from fieldguide.retrieval.search import Searcher
+from fieldguide.retrieval.search import SearchIn
 from fieldguide.sentences import split_sentences
 from fieldguide.types import Answer, Chunk, SearchResult, Sentence, Timings, TokenCounts, Turn
 
@@ -55,6 +55,7 @@ class AnswerOptions:
     given: tuple[Chunk, ...] | None = None  # answer from exactly these passages, without a search
     without_guides: bool = False  # ask the model alone: no passage, no gate, no citation
     search_text: str = ""  # searched for instead of what question and history give
+    collections: tuple[str, ...] = ()  # searched; all where none is named
 
 
 @dataclass(slots=True)
@@ -76,10 +77,10 @@ class _Clock:
 class Assistant:
     """Answers questions over an index with a model, one at a time; others wait in line.
 
-    `searcher` is asked for anew at each question, so that an index built meanwhile is used.
+    `searcher` gives a search over collections anew at each question, so that what was indexed meanwhile is found.
     """
 
-    def __init__(self, searcher: Callable[[], Searcher], model: ChatModel, support: SupportChecker, gate: Gate) -> None:
+    def __init__(self, searcher: SearchIn, model: ChatModel, support: SupportChecker, gate: Gate) -> None:
         self._searcher = searcher
         self.model = model
         self._support = support
@@ -138,7 +139,7 @@ class Assistant:
             yield from self._answer_alone(question, rewritten, options, cancellation, clock)
             return
 
-        searcher = self._searcher()
+        searcher = self._searcher(options.collections)
         if options.given is None:
             result = searcher.search(rewritten.search_text, RETRIEVED)
             chunks = [hit.chunk for hit in result.hits[: options.passages]]

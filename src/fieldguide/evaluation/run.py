@@ -22,6 +22,7 @@ from fieldguide.events import Event, Failed, Finished
 from fieldguide.types import Answer, Chunk, SearchResult, Timings, TokenCounts, Turn
 
 Mode = Literal["end-to-end", "oracle", "no-retrieval", "retrieval"]
+_GUIDES = ("guides",)  # the questions are about these, whatever else is in the library
 MODES: tuple[Mode, ...] = ("end-to-end", "oracle", "no-retrieval", "retrieval")
 Row = dict[str, Any]
 Report = Callable[[int, int, float], None]
@@ -34,7 +35,7 @@ class Asked(Protocol):
     def answer(self, question: str, history: Sequence[Turn] = (), options: AnswerOptions | None = None) -> Iterator[Event]:
         """The event stream of one question."""
 
-    def search(self, question: str, limit: int) -> SearchResult:
+    def search(self, question: str, limit: int, collections: Sequence[str] = ()) -> SearchResult:
         """Ranked passages."""
 
     def chunks(self) -> list[Chunk]:
@@ -142,6 +143,7 @@ def _ask(asked: Asked, question: Question, mode: Mode, chunks: Sequence[Chunk]) 
         temperature=0.0,  # the same prompt gives the same answer
         given=given,
         without_guides=mode == "no-retrieval",
+        collections=_GUIDES,
     )
     last: Event | None = None
     for event in asked.answer(question.question, question.history, options):
@@ -156,7 +158,8 @@ def _retrieve(asked: Asked, question: Question) -> Row:
     began = time.perf_counter()
     if question.passages:
         return {"question": question.question, "skipped": "brings its own passages"}
-    result = asked.search(standalone(question.question, question.history).search_text, max(RETRIEVED, _FAR_ENOUGH))
+    search_text = standalone(question.question, question.history).search_text
+    result = asked.search(search_text, max(RETRIEVED, _FAR_ENOUGH), _GUIDES)
     seconds = time.perf_counter() - began
     timings = Timings(0.0, seconds, None, seconds)
     return Answer(question.question, "", False, (), (), result.hits, timings, TokenCounts(0, 0, 0)).as_object()

@@ -93,6 +93,13 @@ class PassageCache:
                 path.unlink()
         return sum(status.st_size for _, status in files)
 
+    def forget_since(self, moment: float) -> None:
+        """Remove every state that was kept or used since then: among them are all of passages that came later."""
+        for path, status in self._files():
+            if status.st_mtime >= moment:
+                with suppress(OSError):
+                    path.unlink()
+
     @property
     def size(self) -> int:
         """Bytes on disk."""

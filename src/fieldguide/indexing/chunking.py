@@ -7,46 +7,36 @@ Only a single sentence longer than the limit is cut, between words.
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from fieldguide.indexing.documents import body_start
-from fieldguide.markdown import Token, blocks
-from fieldguide.sentences import split_sentences
+from fieldguide.indexing.structure import Section, Unit, markdown_sections
 from fieldguide.types import Chunk, Document
 
 CHUNKER_VERSION = 1
+_CHARACTERS_A_TOKEN = 50  # more than any text has that can be read
 CountTokens = Callable[[str], int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    """What is never parted: a sentence, list item, table row or line of code; `header` is its table's header rows."""
-
-    start: int
-    end: int
-    header: str = ""
-    is_header: bool = False
-    names: "_Unit | None" = None  # the row of names, where it is in no unit of its own
-
-
-@dataclass(frozen=True, slots=True)
-class _Section:
-    heading_path: tuple[str, ...]
-    units: tuple[_Unit, ...]
-
-
-def chunk_document(document: Document, count_tokens: CountTokens, max_tokens: int) -> list[Chunk]:
-    """The passages of a document in reading order.
+def chunk_document(
+    document: Document, count_tokens: CountTokens, max_tokens: int, sections: Sequence[Section] | None = None
+) -> list[Chunk]:
+    """The passages of a document in reading order; it is Markdown, unless its sections are given.
 
     A passage with its title and headings has at most `max_tokens` tokens of the embedder's, unless the headings alone
     take more than two thirds of them: the text then keeps a third, and the embedder cuts the end off.
     """
     chunks: list[Chunk] = []
-    for section in _sections(document):
+    for section in markdown_sections(document.text, document.title) if sections is None else sections:
         heading = Chunk("", document.name, document.title, section.heading_path, "", 0, 0)
-        room = max(max_tokens - count_tokens(heading.embedded_text), max_tokens // 3)
-        for start, end, text in _pack(document.text, section.units, count_tokens, room):
-            chunk = replace(heading, text=text, start=start, end=end)
+        longest = replace(heading, heading_path=(*section.heading_path, f"{section.counted} 100000-100000"))
+        spent = count_tokens((longest if section.counted else heading).embedded_text)
+        room = max(max_tokens - spent, max_tokens // 3)
+        for first, last, text in _pack(document.text, section.units, count_tokens, room):
+            chunk = replace(heading, text=text, start=first.start, end=last.end)
+            if section.counted:
+                one = first.number == last.number
+                place = f"{section.counted[:-1]} {first.number}" if one else f"{section.counted} {first.number}-{last.number}"
+                chunk = replace(chunk, heading_path=(*section.heading_path, place))
             chunks.append(replace(chunk, id=_identity(chunk)))
     return _with_unique_ids(chunks)
 
@@ -67,8 +57,8 @@ def _with_unique_ids(chunks: Sequence[Chunk]) -> list[Chunk]:
     return unique
 
 
-def _pack(text: str, units: Sequence[_Unit], count_tokens: CountTokens, room: int) -> Iterator[tuple[int, int, str]]:
-    """Fill passages with consecutive units for as long as they fit; yields start, end and text of each."""
+def _pack(text: str, units: Sequence[Unit], count_tokens: CountTokens, room: int) -> Iterator[tuple[Unit, Unit, str]]:
+    """Fill passages with consecutive units for as long as they fit; yields first unit, last unit and text of each."""
     # A header that takes most of a passage is not repeated: the rows have to speak for themselves.
     wide = {header for header in {unit.header for unit in units} if count_tokens(header) > room * 3 // 4}
     units = list(_without_headers(units, wide))
@@ -85,11 +75,11 @@ def _pack(text: str, units: Sequence[_Unit], count_tokens: CountTokens, room: in
         while last > first and last + 1 < len(fitting) and fitting[last].is_header:
             last -= 1
             content = _content(text, fitting[first : last + 1])
-        yield fitting[first].start, fitting[last].end, content
+        yield fitting[first], fitting[last], content
         first = last + 1
 
 
-def _without_headers(units: Sequence[_Unit], wide: set[str]) -> Iterator[_Unit]:
+def _without_headers(units: Sequence[Unit], wide: set[str]) -> Iterator[Unit]:
     """Units of tables with these headers on their own feet; a row of names that was only in the header comes first."""
     last_names = None
     for unit in units:
@@ -102,19 +92,20 @@ def _without_headers(units: Sequence[_Unit], wide: set[str]) -> Iterator[_Unit]:
         yield replace(unit, header="", is_header=False, names=None)
 
 
-def _content(text: str, units: Sequence[_Unit]) -> str:
+def _content(text: str, units: Sequence[Unit]) -> str:
     stretch = text[units[0].start : units[-1].end]
     return f"{units[0].header}\n{stretch}" if units[0].header and not units[0].is_header else stretch
 
 
-def _fit(text: str, unit: _Unit, count_tokens: CountTokens, room: int) -> Iterator[_Unit]:
+def _fit(text: str, unit: Unit, count_tokens: CountTokens, room: int) -> Iterator[Unit]:
     """The unit itself, or, where it alone is too long, its pieces cut between words."""
-    if count_tokens(_content(text, [unit])) <= room:
+    longest = room * _CHARACTERS_A_TOKEN  # a line of many megabytes is not counted as a whole
+    if unit.end - unit.start <= longest and count_tokens(_content(text, [unit])) <= room:
         yield unit
         return
     start = unit.start
     while start < unit.end:
-        low, high = start + 1, unit.end
+        low, high = start + 1, min(unit.end, start + longest)
         while low < high:  # the longest stretch that fits
             middle = (low + high + 1) // 2
             if count_tokens(_content(text, [replace(unit, start=start, end=middle)])) <= room:
@@ -129,75 +120,3 @@ def _fit(text: str, unit: _Unit, count_tokens: CountTokens, room: int) -> Iterat
         start = end
         while start < unit.end and text[start].isspace():
             start += 1
-
-
-def _sections(document: Document) -> Iterator[_Section]:
-    """Sections in order. The first heading of level one is the title and stands in no path, unless others follow it."""
-    offset = body_start(document.text)
-    body = document.text[offset:]
-    line_starts = [0]
-    for line in body.split("\n"):  # as the Markdown parser counts: other line separators are text to it
-        line_starts.append(line_starts[-1] + len(line) + 1)
-    line_starts[-1] = len(body)
-    tokens = [token for token in blocks(body) if token.map]
-    titles = [i for i, token in enumerate(tokens) if token.type == "heading_open" and token.tag == "h1"]
-    title_is_only_h1 = len(titles) == 1
-
-    path: list[tuple[int, str]] = []
-    units: list[_Unit] = []
-    covered = 0  # lines already inside a block that was taken whole
-    for index, token in enumerate(tokens):
-        first, last = token.map or (0, 0)
-        if first < covered:
-            continue
-        if token.type == "heading_open":
-            if units:
-                yield _Section(_path(path, document), tuple(units))
-                units = []
-            level = int(token.tag[1])
-            path = [step for step in path if step[0] < level]
-            if not (level == 1 and title_is_only_h1):
-                path.append((level, tokens[index + 1].content.strip()))
-            covered = last
-        else:
-            start, end = line_starts[first], line_starts[min(last, len(line_starts) - 1)]
-            found = _units(token, body[start:end])
-            if found:
-                units += [replace(u, start=u.start + offset + start, end=u.end + offset + start) for u in found]
-                covered = last
-    if units:
-        yield _Section(_path(path, document), tuple(units))
-
-
-def _path(path: Sequence[tuple[int, str]], document: Document) -> tuple[str, ...]:
-    return tuple(name for _, name in path) or (document.title,)
-
-
-def _units(token: Token, text: str) -> list[_Unit]:
-    if token.type == "table_open":
-        return _table_rows(text)
-    if token.type in {"fence", "code_block", "html_block"}:
-        return _lines(text)
-    if token.type in {"paragraph_open", "bullet_list_open", "ordered_list_open", "blockquote_open"}:
-        return [_Unit(span.start, span.end) for span in split_sentences(text)]
-    return []
-
-
-def _lines(text: str) -> list[_Unit]:
-    units, start = [], 0
-    for line in text.split("\n"):
-        if line.strip():
-            units.append(_Unit(start, start + len(line)))
-        start += len(line) + 1
-    return units
-
-
-def _table_rows(text: str) -> list[_Unit]:
-    names, rule, *rows = _lines(text)
-    header_row = text[names.start : names.end]
-    columns = len(header_row.strip().strip("|").split("|"))
-    header = f"{header_row}\n|{'---|' * columns}"
-    if rows and rule.end - rule.start > 2 * len(f"|{'---|' * columns}"):
-        # A rule of many dashes would eat the embedder's tokens: the short form stands in for it everywhere.
-        return [replace(row, header=header, names=names) for row in rows]
-    return [_Unit(names.start, rule.end, header, is_header=True), *(replace(row, header=header) for row in rows)]

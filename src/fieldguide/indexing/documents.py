@@ -26,10 +26,16 @@ def read_document(path: Path) -> Document:
     except UnicodeDecodeError as error:
         raise DocumentError(f"{path} is not UTF-8 text (byte {error.start}).", "Save it as UTF-8.") from error
     text = text.replace("\r\n", "\n").replace("\r", "\n")
+    title = title_of(text) or path.stem.replace("-", " ").capitalize()
+    summary = str(_front_matter(text)[0].get("summary") or "")
+    return Document(path.name, title, summary, text, hashlib.sha256(raw).hexdigest())
+
+
+def title_of(text: str) -> str:
+    """The title that Markdown gives itself, in its front matter or its first heading; '' where it has none."""
     front, start = _front_matter(text)
     heading = _FIRST_HEADING.search(_CODE_FENCE.sub("", text[start:]))
-    title = str(front.get("title") or (heading.group(1) if heading else path.stem.replace("-", " ").capitalize()))
-    return Document(path.name, title, str(front.get("summary") or ""), text, hashlib.sha256(raw).hexdigest())
+    return str(front.get("title") or (heading.group(1) if heading else ""))
 
 
 def read_if_changed(path: Path) -> Document:

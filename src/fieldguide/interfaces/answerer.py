@@ -14,9 +14,14 @@ class Answers(Protocol):
     """Something that answers questions."""
 
     def answer(
-        self, question: str, history: Sequence[Turn] = (), *, cancellation: Cancellation | None = None
+        self,
+        question: str,
+        history: Sequence[Turn] = (),
+        *,
+        cancellation: Cancellation | None = None,
+        collections: Sequence[str] = (),
     ) -> Iterator[Event]:
-        """The event stream of one question."""
+        """The event stream of one question; it searches all collections where none is named."""
 
 
 class Answerer(Answers, Protocol):

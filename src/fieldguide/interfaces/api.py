@@ -42,6 +42,7 @@ class Ask(BaseModel):
     question: Annotated[str, Field(description="At most 2,000 characters.")]
     history: list[Message] = []
     settings: Annotated[str, Field(description="The fingerprint of /status; others are refused. '' for any.")] = ""
+    collections: Annotated[list[str], Field(description="Which to search; all where none is named.")] = []
 
 
 def create_api(answerer: Answerer, instance: str) -> FastAPI:
@@ -66,7 +67,7 @@ def create_api(answerer: Answerer, instance: str) -> FastAPI:
         cancellation = Cancellation()
         history = [Turn(message.role, message.content) for message in asked.history]
         if asked.settings in ("", fingerprint(answerer.settings)):
-            events = answerer.answer(asked.question, history, cancellation=cancellation)
+            events = answerer.answer(asked.question, history, cancellation=cancellation, collections=asked.collections)
         else:
             events = iter([_OTHER_SETTINGS])
         return StreamingResponse(_lines(events, cancellation), media_type="application/x-ndjson")

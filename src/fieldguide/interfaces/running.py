@@ -56,11 +56,17 @@ class RunningFieldguide:
         self._address = urlsplit(url)
 
     def answer(
-        self, question: str, history: Sequence[Turn] = (), *, cancellation: Cancellation | None = None
+        self,
+        question: str,
+        history: Sequence[Turn] = (),
+        *,
+        cancellation: Cancellation | None = None,
+        collections: Sequence[str] = (),
     ) -> Iterator[Event]:
         """The event stream of one question; a broken connection ends it as Failed."""
         earlier = [asdict(turn) for turn in history]
-        asked = json.dumps({"question": question, "history": earlier, "settings": self._settings})
+        content = {"question": question, "history": earlier, "settings": self._settings, "collections": list(collections)}
+        asked = json.dumps(content)
         connection = self._connection(None)
         try:
             connection.connect()

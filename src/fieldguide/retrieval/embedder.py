@@ -57,7 +57,7 @@ class Embedder(Protocol):
 
 
 class SentenceTransformerEmbedder:
-    """A sentence-transformers model from a local folder, on the CPU. Threads take turns."""
+    """A sentence-transformers model from a local folder, on the CPU. Threads take turns, a batch each."""
 
     def __init__(self, folder: Path, threads: int) -> None:
         import torch  # heavy (seconds): only when a model is loaded

@@ -20,7 +20,7 @@ from fieldguide.errors import SearchIndexError
 from fieldguide.types import Chunk, FloatMatrix, FloatVector
 from fieldguide.words import STOP_WORDS
 
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE passages (
     number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, document TEXT NOT NULL, title TEXT NOT NULL,
     heading_path TEXT NOT NULL, text TEXT NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL,
@@ -53,7 +53,7 @@ class PassageStore:
             mode = "ro" if directions is None else "rwc"
             self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, check_same_thread=False)
             if directions is not None:
-                self._db.executescript(_SCHEMA)
+                self._db.executescript(SCHEMA)
                 with self._db:
                     matrix = np.asarray(directions, np.float32).tobytes()
                     self._db.execute("INSERT INTO directions VALUES (?, ?)", (len(directions), matrix))
@@ -65,24 +65,33 @@ class PassageStore:
     def add(self, chunks: Sequence[Chunk], token_vectors: Sequence[FloatMatrix], token_ids: Sequence[Sequence[int]]) -> None:
         """Store passages with the ids of their tokens and their vectors along the directions (tokens, r): all or none."""
         with self._lock, self._db:
-            counts = Counter(token for ids in token_ids for token in set(ids))
-            self._db.executemany(
-                "INSERT INTO token_frequency VALUES (?, ?) "
-                "ON CONFLICT (token) DO UPDATE SET passages = passages + excluded.passages",
-                counts.items(),
+            self._insert(chunks, token_vectors, token_ids)
+
+    def _insert(
+        self, chunks: Sequence[Chunk], token_vectors: Sequence[FloatMatrix], token_ids: Sequence[Sequence[int]]
+    ) -> list[int]:
+        """Add passages inside a transaction; gives their numbers."""
+        counts = Counter(token for ids in token_ids for token in set(ids))
+        self._db.executemany(
+            "INSERT INTO token_frequency VALUES (?, ?) "
+            "ON CONFLICT (token) DO UPDATE SET passages = passages + excluded.passages",
+            counts.items(),
+        )
+        numbers = []
+        for chunk, vectors in zip(chunks, token_vectors, strict=True):
+            scales, integers = quantize(vectors)
+            path = json.dumps(chunk.heading_path)
+            row = (chunk.id, chunk.document, chunk.title, path, chunk.text, chunk.start, chunk.end)
+            cursor = self._db.execute(
+                f"INSERT INTO passages ({_COLUMNS}, scales, token_vectors) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*row, scales.tobytes(), integers.tobytes()),
             )
-            for chunk, vectors in zip(chunks, token_vectors, strict=True):
-                scales, integers = quantize(vectors)
-                path = json.dumps(chunk.heading_path)
-                row = (chunk.id, chunk.document, chunk.title, path, chunk.text, chunk.start, chunk.end)
-                cursor = self._db.execute(
-                    f"INSERT INTO passages ({_COLUMNS}, scales, token_vectors) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (*row, scales.tobytes(), integers.tobytes()),
-                )
-                self._db.execute(
-                    "INSERT INTO keywords (rowid, title, section, text) VALUES (?, ?, ?, ?)",
-                    (cursor.lastrowid, chunk.title, chunk.section, chunk.text),
-                )
+            self._db.execute(
+                "INSERT INTO keywords (rowid, title, section, text) VALUES (?, ?, ?, ?)",
+                (cursor.lastrowid, chunk.title, chunk.section, chunk.text),
+            )
+            numbers.append(int(cursor.lastrowid or 0))
+        return numbers
 
     def chunks(self, ids: Iterable[str] | None = None) -> list[Chunk]:
         """The passages with these ids, in their order; without ids all, in the order in which they were added."""

@@ -5,8 +5,9 @@ re-ranked by late interaction: for each word of the question its best match amon
 rare words count for more than common ones. A little of the passage's nearness as a whole is added.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from fieldguide.retrieval.embedder import Embedder
 from fieldguide.retrieval.passage_store import PassageStore
@@ -25,6 +26,19 @@ _FUSION_CONSTANT = 60
 _WHOLE_PASSAGE_SHARE = 0.2  # measured on the dev questions: docs/evaluation.md
 
 
+class Search(Protocol):
+    """What finds passages: in one collection, or in several."""
+
+    def search(self, question: str, limit: int) -> SearchResult:
+        """The best passages for the question."""
+
+    def rank(self, question: str, chunks: Sequence[Chunk]) -> SearchResult:
+        """Given passages as hits, ranked as a search would rank them."""
+
+
+SearchIn = Callable[[tuple[str, ...]], Search]  # over the collections of these names; over all where none is named
+
+
 @dataclass(frozen=True, slots=True)
 class Searcher:
     """A question to hits, over one opened index."""
@@ -37,8 +51,8 @@ class Searcher:
         """The `limit` best passages for the question, and the similarity of all passages where there are few enough."""
         asked = self.asked(question)
         found = self.rankings(question, asked)
-        best = found.best[:limit]
-        chunks = {chunk.id: chunk for chunk in self.passage_store.chunks(best)}
+        chunks = {chunk.id: chunk for chunk in self.passage_store.chunks(found.best[:limit])}
+        best = [i for i in found.best[:limit] if i in chunks]  # a document may be taken out while its passages are ranked
         hits = tuple(
             Hit(chunks[i], rank, found.scores[i], _rank(found.meaning, i), _rank(found.keywords, i), found.fused.index(i) + 1)
             for rank, i in enumerate(best, 1)
@@ -59,7 +73,7 @@ class Searcher:
         vectors = self.passage_store.token_vectors(fused)
         similarities = dict(nearest)
         whole = similarities | self._similarities(asked.vector, [i for i in fused if i not in similarities])
-        scores = {i: combined(asked.likeness(vectors[i]), whole[i]) for i in fused if i in vectors}
+        scores = {i: combined(asked.likeness(vectors[i]), whole[i]) for i in fused if i in vectors and i in whole}
         return Rankings(by_meaning, by_keywords, fused, scores, similarities, vectors)
 
     def rank(self, question: str, chunks: Sequence[Chunk]) -> SearchResult:

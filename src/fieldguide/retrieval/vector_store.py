@@ -20,6 +20,9 @@ class VectorStore(Protocol):
     def add(self, ids: Sequence[str], vectors: FloatMatrix) -> None:
         """Store vectors (n, d) of length 1 under their chunks' ids."""
 
+    def remove(self, ids: Sequence[str]) -> None:
+        """Forget vectors; ids that are unknown are passed over."""
+
     def count(self) -> int:
         """How many vectors are stored."""
 
@@ -57,6 +60,16 @@ class ChromaVectorStore:
         """Store vectors (n, d) of length 1 under their chunks' ids."""
         for start in range(0, len(ids), _BATCH):
             self._collection.upsert(ids=list(ids[start : start + _BATCH]), embeddings=vectors[start : start + _BATCH])
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Forget vectors; ids that are unknown are passed over."""
+        for start in range(0, len(ids), _BATCH):
+            self._collection.delete(ids=list(ids[start : start + _BATCH]))
+
+    def ids(self) -> set[str]:
+        """Ids of all stored vectors."""
+        with _readable():
+            return set(self._collection.get(include=[])["ids"])
 
     def count(self) -> int:
         """How many vectors are stored."""

@@ -32,6 +32,10 @@ Model = Annotated[
     str | None,
     typer.Option("--model", help="default, fast, tiny, or the path of a GGUF file."),
 ]
+Collections = Annotated[
+    list[str] | None,
+    typer.Option("--collection", "-c", help="Search only this collection; may be given several times (default: all)."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, everything else on standard error.")]
 
 
@@ -74,13 +78,14 @@ def _ask(
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Say which Fieldguide answers: one that runs, or a new one.")
     ] = False,
+    collections: Collections = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Answer a question from the guides, with numbered sources."""
+    """Answer a question from the guides and your own documents, with numbered sources."""
     from fieldguide.interfaces.cli.ask import ask
 
     flags = {"data_dir": data_dir, "model": model, "passages": passages}
-    ask(question, flags, as_json=as_json, explain=explain, verbose=verbose)
+    ask(question, flags, as_json=as_json, explain=explain, verbose=verbose, collections=collections or ())
 
 
 @app.command("search")
@@ -88,28 +93,49 @@ def _search(
     question: Annotated[str, typer.Argument(help="What to look for; - reads it from standard input.")],
     limit: Annotated[int, typer.Option("--limit", min=1, max=60, help="How many passages to print.")] = 8,
     as_json: AsJson = False,
+    collections: Collections = None,
     data_dir: DataDir = None,
 ) -> None:
     """Print the passages that fit a question best, without a language model."""
     from fieldguide.interfaces.cli.library import search
 
-    search(question, limit, {"data_dir": data_dir}, as_json=as_json)
+    search(question, limit, {"data_dir": data_dir}, as_json=as_json, collections=collections or ())
 
 
 @app.command("ingest")
 def _ingest(
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Embed every passage again, not only changed ones.")] = False,
+    paths: Annotated[
+        list[str] | None, typer.Argument(metavar="PATH...", help="Files, folders and patterns; without any, the guides.")
+    ] = None,
+    collection: Annotated[str, typer.Option("--collection", "-c", help="Where they go; made on first use.")] = "documents",
+    include: Annotated[
+        list[str] | None, typer.Option("--include", help="In folders, only what matches, such as *.pdf.")
+    ] = None,
+    exclude: Annotated[list[str] | None, typer.Option("--exclude", help="In folders, nothing that matches.")] = None,
+    chunk_tokens: Annotated[
+        int | None, typer.Option("--chunk-tokens", help="Size of passages in a new collection, 40 to 240 (default: 200).")
+    ] = None,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Embed every passage of the guides again.")] = False,
     warm: Annotated[
-        bool, typer.Option("--warm", help="Also let the model read every passage (minutes), so that answers start at once.")
+        bool, typer.Option("--warm", help="Also let the model read the guides (minutes), so that answers start at once.")
     ] = False,
     model: Model = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Build the index of the guides, or bring it up to date."""
+    """Add your own documents; without a path, bring the guides and all collections up to date."""
+    flags = {"data_dir": data_dir, "model": model}
+    if paths:
+        if rebuild or warm:
+            raise typer.BadParameter("--rebuild and --warm are about the guides: leave out the paths.")
+        from fieldguide.interfaces.cli.documents import ingest_paths
+
+        patterns = (include or (), exclude or ())
+        ingest_paths(paths, collection, flags, patterns, chunk_tokens=chunk_tokens, as_json=as_json)
+        return
     from fieldguide.interfaces.cli.library import ingest
 
-    ingest({"data_dir": data_dir, "model": model}, rebuild=rebuild, warm=warm, as_json=as_json)
+    ingest(flags, rebuild=rebuild, warm=warm, as_json=as_json)
 
 
 @app.command("eval")
@@ -144,6 +170,10 @@ def _record(
     record(names or [], folder, {"data_dir": data_dir})
 
 
+documents = typer.Typer(help="Your own documents: list, show, remove, export.", no_args_is_help=True)
+app.add_typer(documents, name="documents")
+collections = typer.Typer(help="Named collections of your own documents.", no_args_is_help=True)
+app.add_typer(collections, name="collections")
 models = typer.Typer(help="The weights: what there is, fetching, checking.", no_args_is_help=True)
 app.add_typer(models, name="models")
 ModelNames = Annotated[list[str] | None, typer.Argument(help="default, fast, tiny or embedder (default: what answers need).")]
@@ -179,6 +209,9 @@ def _models_path(name: Annotated[str, typer.Argument(help="default, fast, tiny o
     from fieldguide.interfaces.cli.models import print_path
 
     print_path(name)
+
+
+from fieldguide.interfaces.cli import own  # noqa: E402, F401 - adds the commands of documents and collections
 
 
 def run() -> None:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fieldguide.errors import FieldguideError
@@ -15,7 +15,15 @@ from fieldguide.settings import resolve_settings
 from fieldguide.types import Answer, Turn
 
 
-def ask(question: str | None, flags: Mapping[str, Any], *, as_json: bool, explain: bool, verbose: bool) -> None:
+def ask(
+    question: str | None,
+    flags: Mapping[str, Any],
+    *,
+    as_json: bool,
+    explain: bool,
+    verbose: bool,
+    collections: Sequence[str] = (),
+) -> None:
     """Answer and print; without a question, go on asking until the input ends.
 
     A Fieldguide that runs on this machine already is asked, as it has loaded everything.
@@ -25,28 +33,28 @@ def ask(question: str | None, flags: Mapping[str, Any], *, as_json: bool, explai
     if verbose:
         sys.stderr.write(f"Asking the Fieldguide that runs at {running.url}\n" if running else "Loading a Fieldguide.\n")
     if running:
-        _ask(running, question, as_json=as_json, explain=explain)
+        _ask(running, question, collections, as_json=as_json, explain=explain)
         return
     from fieldguide.assembly import Fieldguide  # heavy: not needed where another one answers
 
     fieldguide = Fieldguide(settings)
     fieldguide.start()
-    _ask(fieldguide, question, as_json=as_json, explain=explain)
+    _ask(fieldguide, question, collections, as_json=as_json, explain=explain)
     fieldguide.close()
 
 
-def _ask(answerer: Answers, question: str | None, *, as_json: bool, explain: bool) -> None:
+def _ask(answerer: Answers, question: str | None, collections: Sequence[str], *, as_json: bool, explain: bool) -> None:
     if question is None:
-        _converse(answerer, as_json=as_json, explain=explain)
+        _converse(answerer, collections, as_json=as_json, explain=explain)
     else:
-        _answer_once(answerer, read_question(question), (), as_json=as_json, explain=explain)
+        _answer_once(answerer, read_question(question), (), collections, as_json=as_json, explain=explain)
 
 
-def _converse(answerer: Answers, *, as_json: bool, explain: bool) -> None:
+def _converse(answerer: Answers, collections: Sequence[str], *, as_json: bool, explain: bool) -> None:
     history: list[Turn] = []
     on_terminal = sys.stdin.isatty()
     if on_terminal:
-        sys.stderr.write("Ask about the guides. An empty line or Ctrl-D ends; Ctrl-C stops an answer.\n")
+        sys.stderr.write("Ask away. An empty line or Ctrl-D ends; Ctrl-C stops an answer.\n")
     while True:
         try:
             if on_terminal:
@@ -58,7 +66,7 @@ def _converse(answerer: Answers, *, as_json: bool, explain: bool) -> None:
         if not line:
             return
         try:
-            answer = _answer_once(answerer, line, history, as_json=as_json, explain=explain)
+            answer = _answer_once(answerer, line, history, collections, as_json=as_json, explain=explain)
         except FieldguideError as error:
             if not on_terminal:
                 raise
@@ -68,14 +76,21 @@ def _converse(answerer: Answers, *, as_json: bool, explain: bool) -> None:
 
 
 def _answer_once(
-    answerer: Answers, question: str, history: list[Turn] | tuple[Turn, ...], *, as_json: bool, explain: bool
+    answerer: Answers,
+    question: str,
+    history: Sequence[Turn],
+    collections: Sequence[str],
+    *,
+    as_json: bool,
+    explain: bool,
 ) -> Answer:
     """Print the answer as it comes; raises FieldguideError where the stream ends in a failure."""
     cancellation = Cancellation()
     trace: list[Event] = []
     streamed = False
     with LoadingDisplay() as display:
-        for event in interruptible(answerer.answer(question, history, cancellation=cancellation), cancellation):
+        events = answerer.answer(question, history, cancellation=cancellation, collections=collections)
+        for event in interruptible(events, cancellation):
             trace.append(event)
             status = _status(event)
             if status:

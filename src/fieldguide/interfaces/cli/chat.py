@@ -53,6 +53,7 @@ def _show_loading(fieldguide: "Fieldguide") -> None:
     else:
         sys.stderr.write("Ready.\n")
         fieldguide.warm_in_background()
+        threading.Thread(target=fieldguide.own.keep_up, args=(threading.Event(),), name="watch", daemon=True).start()
 
 
 def _has_screen() -> bool:

@@ -9,19 +9,20 @@ from typing import Any
 
 from fieldguide.assembly import Fieldguide
 from fieldguide.errors import QuestionError
+from fieldguide.interfaces.cli.documents import refresh
 from fieldguide.interfaces.cli.terminal import LoadingDisplay, read_question, show_loading
 from fieldguide.settings import resolve_settings
 from fieldguide.types import Hit
 
 
-def search(question: str, limit: int, flags: Mapping[str, Any], *, as_json: bool) -> None:
+def search(question: str, limit: int, flags: Mapping[str, Any], *, as_json: bool, collections: Sequence[str] = ()) -> None:
     """Print ranked passages with their place in each ranking."""
     question = " ".join(read_question(question).split())
     if not question:
         raise QuestionError("There is nothing to search for.", "Give a question or a few words.")
     fieldguide = Fieldguide(resolve_settings(flags))
     show_loading(fieldguide.loading(with_model=False))
-    hits = fieldguide.search(question, limit).hits
+    hits = fieldguide.search(question, limit, collections).hits
     if as_json:
         found = {"question": question, "hits": [_hit_object(hit) for hit in hits]}
         sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
@@ -31,7 +32,7 @@ def search(question: str, limit: int, flags: Mapping[str, Any], *, as_json: bool
 
 
 def ingest(flags: Mapping[str, Any], *, rebuild: bool, warm: bool, as_json: bool) -> None:
-    """Build the index, on demand fill the passage cache, and say what was done."""
+    """Build the guides' index, take up what changed in own documents, on demand fill the passage cache, and say so."""
     fieldguide = Fieldguide(resolve_settings(flags))
     with LoadingDisplay() as display:
         summary = fieldguide.ingest(display.show, rebuild=rebuild)
@@ -43,6 +44,7 @@ def ingest(flags: Mapping[str, Any], *, rebuild: bool, warm: bool, as_json: bool
         )
     else:
         sys.stdout.write(f"The index is up to date: {summary.passages} passages.\n")
+    refresh(fieldguide, as_json=as_json)
     if warm:
         show_loading(fieldguide.loading())
         show_loading(fieldguide.warm())

@@ -7,6 +7,7 @@ from typing import Any
 from fieldguide.answering.assistant import AnswerOptions
 from fieldguide.assembly import Fieldguide
 from fieldguide.errors import QuestionError
+from fieldguide.indexing.library import GUIDES
 from fieldguide.types import Chunk
 
 Choices = Mapping[str, Any]
@@ -31,7 +32,7 @@ class Experiment:
 
 def best(fieldguide: Fieldguide, question: str, count: int) -> list[Chunk]:
     """The passages that would be read."""
-    return [hit.chunk for hit in fieldguide.search(question, count).hits]
+    return [hit.chunk for hit in fieldguide.search(question, count, (GUIDES,)).hits]
 
 
 def altered(chunk: Chunk, old: str, new: str) -> Chunk:

@@ -12,6 +12,8 @@ from fieldguide.assembly import Fieldguide
 from fieldguide.interfaces.conversation_store import ConversationStore
 from fieldguide.interfaces.conversations import Conversation
 from fieldguide.interfaces.learn.page import add_learn_page
+from fieldguide.interfaces.library.routes import routes as library_routes
+from fieldguide.interfaces.library.work import Work
 from fieldguide.interfaces.web.asking import Asking, drawn
 from fieldguide.interfaces.web.looks import CSS, HEAD, theme
 from fieldguide.interfaces.web.parts import Parts, build_parts
@@ -30,7 +32,7 @@ def create_app(fieldguide: Fieldguide) -> gr.Blocks:
         parts = build_parts(drawn(fieldguide, Conversation(""), ""), fieldguide.models(), fieldguide.settings.model)
         _wire(page, parts, Asking(fieldguide, store, parts), Shelf(fieldguide, store, parts))
     add_learn_page(page, fieldguide)
-    page.fieldguide_routes = routes(fieldguide, store)
+    page.fieldguide_routes = [*routes(fieldguide, store), *library_routes(fieldguide, Work(fieldguide))]
     return page
 
 
@@ -41,7 +43,7 @@ def _wire(page: gr.Blocks, parts: Parts, asking: Asking, shelf: Shelf) -> None:
     at_once: dict[str, Any] = {**silent, "outputs": everything}
     answering: dict[str, Any] = {**quiet, "outputs": everything, "concurrency_limit": _MANY_AT_ONCE}
     place = [parts.owner, parts.current]
-    how = [parts.length, parts.alone]
+    how = [parts.length, parts.alone, parts.where]
     script = parts.announcer
 
     gr.on([parts.question.submit, parts.send.click], asking.respond, [parts.question, parts.editing, *place, *how], **answering)

@@ -56,10 +56,18 @@ class Asking:
         self._running: dict[str, Cancellation] = {}
 
     def respond(
-        self, question: str, editing: int | None, owner: str, current: str, length: str, alone: bool, request: gr.Request
+        self,
+        question: str,
+        editing: int | None,
+        owner: str,
+        current: str,
+        length: str,
+        alone: bool,
+        where: list[str],
+        request: gr.Request,
     ) -> Iterator[Redraw]:
         """Answer what stands in the question box: a new question, or an earlier one that was edited."""
-        options = self._options(length)
+        options = self._options(length, where)
         redraws = self._answer(question, editing, owner, current, options, alone=alone, tab=_tab(request))
         first = next(redraws)
         # Where the conversation cannot be read, what was typed stays in the box.
@@ -67,10 +75,17 @@ class Asking:
         yield from redraws
 
     def respond_to_click(
-        self, owner: str, current: str, length: str, alone: bool, request: gr.Request, data: gr.EventData
+        self,
+        owner: str,
+        current: str,
+        length: str,
+        alone: bool,
+        where: list[str],
+        request: gr.Request,
+        data: gr.EventData,
     ) -> Iterator[Redraw]:
         """Answer an example, or the last question once more: with another seed, or another text to search for."""
-        options, asked = self._options(length), data._data
+        options, asked = self._options(length, where), data._data
         position = asked.get("position")
         again = isinstance(position, int)
         if again:
@@ -102,8 +117,8 @@ class Asking:
         if cancellation := self._running.pop(_tab(request), None):
             cancellation.cancel()
 
-    def _options(self, length: str) -> AnswerOptions:
-        options = self._fieldguide.default_options()
+    def _options(self, length: str, where: Sequence[str]) -> AnswerOptions:
+        options = replace(self._fieldguide.default_options(), collections=tuple(where or ()))
         tokens = int(options.answer_tokens * LENGTHS.get(length, 1.0))
         return replace(options, answer_tokens=max(16, min(tokens, self._fieldguide.settings.context_length // 2)))
 

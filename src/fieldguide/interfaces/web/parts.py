@@ -15,7 +15,8 @@ LENGTHS = {"Short": 0.4, "Normal": 1.0, "Long": 2.0}  # of the answer's tokens
 _HEADER = (
     "<header class='fg-header'><h1>Fieldguide</h1>"
     "<p>Answers from guides to AI models, checked sentence by sentence.</p>"
-    "<a class='fg-open' href='/learn'>Learn</a></header>"
+    "<nav aria-label='Pages'><a class='fg-open' href='/library'>Library</a> <a class='fg-open' href='/learn'>Learn</a></nav>"
+    "</header>"
 )
 _NOTES = (
     "<div id='connection' class='fg-notice' role='alert' hidden></div>"
@@ -56,6 +57,7 @@ class Parts:
     undo: gr.HTML
     length: gr.Radio
     alone: gr.Checkbox
+    where: gr.Dropdown
     model: gr.Dropdown
     model_note: gr.HTML
     conversation: gr.HTML
@@ -133,6 +135,13 @@ def _sidebar(models: dict[str, str], model: str) -> dict[str, Any]:
         label="Also answer without the guides",
         info="Afterwards, from the model's memory, side by side. Nothing in it is checked.",
         elem_id="alone",
+    )
+    parts["where"] = gr.Dropdown(
+        [],
+        multiselect=True,
+        label="Search in",
+        info="The guides and all of your own documents, unless you choose.",
+        elem_id="where",
     )
     parts["model"] = gr.Dropdown(
         model_choices(models, model),

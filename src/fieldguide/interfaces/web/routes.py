@@ -33,9 +33,10 @@ def routes(fieldguide: Fieldguide, store: ConversationStore) -> list[Route]:
             if fieldguide.still_loading:
                 raise HTTPException(503, "The guides are still being indexed. Try again in a moment.") from error
             raise
-        document = next((d for d in fieldguide.guides() if found and d.name == found[0].document), None)
+        document = fieldguide.library.own_document(found[0]) if found else None
+        document = document or next((d for d in fieldguide.guides() if found and d.name == found[0].document), None)
         if document is None:
-            raise HTTPException(404, "This passage is no longer in the guides. Ask again to find the newest.")
+            raise HTTPException(404, "This passage is no longer in the library. Ask again to find the newest.")
         return HTMLResponse(guide_page(document, found[0]))
 
     def topics(_: Request) -> Response:

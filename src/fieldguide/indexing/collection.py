@@ -1,0 +1,193 @@
+"""A collection of documents on disk, which grows and shrinks a document at a time.
+
+    DATA/collections/ID/    library.sqlite, chroma/, files/ (what was uploaded), writer.lock
+
+SQLite holds the truth; Chroma follows it. One process writes at a time; readers notice what others have written.
+"""
+
+import os
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+
+from fieldguide.background import SharedUse
+from fieldguide.errors import SearchIndexError
+from fieldguide.indexing.chunking import CHUNKER_VERSION
+from fieldguide.locks import exclusive
+from fieldguide.retrieval.embedder import Embedder
+from fieldguide.retrieval.library_store import LibraryStore
+from fieldguide.retrieval.projection import DIMENSIONS, fit
+from fieldguide.retrieval.search import Searcher
+from fieldguide.retrieval.vector_store import ChromaVectorStore
+from fieldguide.types import Chunk, SearchResult
+
+FORMAT_VERSION = 1
+_SYNCED_AT_ONCE = 500
+_REDUCED_FROM = 1000  # passages: from then on token vectors take a third of the space
+_FITTED_ON = 256  # of them, from all over the collection
+
+
+class _Busy(Exception):
+    pass
+
+
+class Collection:
+    """One opened collection; raises SearchIndexError when it is damaged. Many threads may search while one writes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = LibraryStore(folder / "library.sqlite")
+        self._vectors: ChromaVectorStore | None = None
+        self._use = SharedUse()
+        self._opening = threading.Lock()
+
+    @property
+    def id(self) -> str:
+        """What it is called on disk; stays when it gets another name."""
+        return self.folder.name
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.store.settings()["name"]
+
+    @property
+    def chunk_tokens(self) -> int:
+        """The size of its passages, in tokens of the embedder."""
+        return int(self.store.settings()["chunk_tokens"])
+
+    def needs_reindexing(self, embedder: Embedder) -> bool:
+        """Whether passages were made in another way than they would be now."""
+        settings = self.store.settings()
+        made = (settings["embedder"], settings["chunker_version"], settings["indexed_chunk_tokens"])
+        return bool(self.store.count()) and made != (embedder.identity, str(CHUNKER_VERSION), settings["chunk_tokens"])
+
+    def require(self, embedder: Embedder) -> None:
+        """Raise SearchIndexError unless the collection can be used with this embedder."""
+        if self.store.settings()["embedder"] != embedder.identity:
+            raise SearchIndexError(
+                f"The collection '{self.name}' was indexed with another embedder.",
+                f"Index it again: fieldguide collections reindex '{self.name}'",
+            )
+
+    def search(self, question: str, limit: int, embedder: Embedder) -> SearchResult:
+        """The best passages of this collection."""
+        self.require(embedder)
+        self._follow()
+        with self._use.together():
+            return Searcher(embedder, self.vectors, self.store).search(question, limit)
+
+    @property
+    def vectors(self) -> ChromaVectorStore:
+        """Its vectors in Chroma, opened on first use."""
+        with self._opening:
+            if self._vectors is None:
+                self._vectors = ChromaVectorStore(self.folder / "chroma")
+            return self._vectors
+
+    def _follow(self) -> None:
+        """Take note of what another process wrote, and tell Chroma what a killed one could not."""
+        if self.store.changed_elsewhere():
+            with self._use.alone():
+                self._close_vectors()
+        if self.store.unsynced(1) or self.vectors.count() != self.store.count():
+            with suppress(_Busy), self.writing(_busy):
+                self.reconcile()
+
+    @contextmanager
+    def writing(self, tell_waiting: Callable[[], None]) -> Iterator[None]:
+        """Be the one process that writes, for as long as the `with` lasts; failures become SearchIndexError."""
+        try:
+            with exclusive(self.folder / "writer.lock", tell_waiting):
+                if self.store.changed_elsewhere():
+                    with self._use.alone():
+                        self._close_vectors()
+                yield
+        except (OSError, sqlite3.Error) as error:
+            raise SearchIndexError(
+                f"The collection '{self.folder.name}' in {self.folder.parent} cannot be written: "
+                f"{getattr(error, 'strerror', None) or error}.",
+                "Make room, or choose another folder with --data-dir.",
+            ) from error
+
+    def sync(self) -> None:
+        """Tell Chroma what was added and removed; while writing."""
+        while ids := self.store.unsynced(_SYNCED_AT_ONCE):
+            there = self.store.stored_vectors(ids)
+            if there:
+                self.vectors.add(list(there), np.stack(list(there.values())))
+            gone = [i for i in ids if i not in there]
+            if gone:
+                self.vectors.remove(gone)
+            self.store.mark_synced(ids)
+
+    def reconcile(self) -> None:
+        """Bring Chroma in line with SQLite, whatever happened to it; while writing."""
+        self.sync()
+        if self.vectors.count() != self.store.count():
+            self.store.mark_unsynced(list(self.vectors.ids() ^ self.store.ids()))
+            self.sync()
+
+    def economize(self) -> None:
+        """Keep fewer numbers for each token, once there are enough passages to choose directions by; while writing."""
+        count = self.store.count()
+        dimension, width = self.store.directions.shape
+        if count < _REDUCED_FROM or width < dimension or dimension <= DIMENSIONS:
+            return
+        ids = sorted(self.store.ids())[:: -(-count // _FITTED_ON)]  # ids are hashes: a sample from all over
+        directions = fit(np.concatenate(list(self.store.token_vectors(ids).values())))
+        with self._use.alone():
+            self.store.reduce_tokens(directions)
+
+    def start_over(self, embedder: Embedder) -> None:
+        """Forget all passages, so that every document is indexed anew; while writing."""
+        with self._use.alone():
+            self._close_vectors()
+            shutil.rmtree(self.folder / "chroma", ignore_errors=True)
+            self.store.clear_passages(embedder.dimension)
+        self.store.change_settings(
+            embedder=embedder.identity,
+            chunker_version=str(CHUNKER_VERSION),
+            indexed_chunk_tokens=self.store.settings()["chunk_tokens"],
+        )
+
+    def remove(self, names: Sequence[str]) -> list[Chunk]:
+        """Forget documents and everything made of them, and give their passages; while writing."""
+        passages: list[Chunk] = []
+        for name in names:
+            document = self.store.document(name)
+            passages += self.store.passages_of(name)
+            self.store.remove_document(name)
+            if document and document.origin.is_relative_to(self.folder):  # an upload that nobody else has
+                document.origin.unlink(missing_ok=True)
+        self.sync()
+        self.store.purge()
+        return passages
+
+    def size(self) -> int:
+        """Bytes on disk."""
+        sizes = 0
+        for folder, _, names in os.walk(self.folder):
+            for name in names:
+                with suppress(OSError):
+                    sizes += (Path(folder) / name).stat().st_size
+        return sizes
+
+    def close(self) -> None:
+        """Release its files."""
+        self.store.close()
+        self._close_vectors()
+
+    def _close_vectors(self) -> None:
+        vectors, self._vectors = self._vectors, None
+        if vectors:
+            vectors.close()
+
+
+def _busy() -> None:
+    raise _Busy  # whoever writes will tell Chroma

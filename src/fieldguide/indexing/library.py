@@ -1,0 +1,221 @@
+"""All collections: the built-in guides and the user's own, each in a folder of its own."""
+
+import os
+import re
+import secrets
+import shutil
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from fieldguide.errors import CollectionError, SearchIndexError
+from fieldguide.indexing.chunking import CHUNKER_VERSION
+from fieldguide.indexing.collection import Collection
+from fieldguide.indexing.index import CHUNK_TOKENS, Index, current_generation, open_index
+from fieldguide.locks import exclusive
+from fieldguide.retrieval.embedder import Embedder
+from fieldguide.retrieval.library_store import LibraryStore
+from fieldguide.retrieval.merging import merge
+from fieldguide.retrieval.search import Search, Searcher
+from fieldguide.types import Chunk, Document, SearchResult
+
+GUIDES = "guides"
+DEFAULT_COLLECTION = "documents"
+_NAME = re.compile(r"\w[\w .\-]{0,59}")
+_SMALLEST, _LARGEST = 40, 240  # tokens of a passage
+_UNFINISHED = (".new-", ".gone-")
+
+
+class Library:
+    """The collections in a data folder, opened when they are needed; safe to use from several threads."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._root = data_dir / "collections"
+        self._lock = threading.RLock()
+        self._opened: dict[str, Collection] = {}
+        self._index: Index | None = None
+
+    # The guides
+
+    def guides(self) -> Index:
+        """The newest index of the guides: a page that runs sees what another process has built meanwhile."""
+        with self._lock:
+            if self._index is None or self._index.generation != current_generation(self._data_dir):
+                newer = open_index(self._data_dir)
+                if self._index:
+                    self._index.close()
+                self._index = newer
+            return self._index
+
+    # The user's own
+
+    def collections(self) -> list[Collection]:
+        """The user's own collections by name; the damaged ones raise SearchIndexError."""
+        with self._lock:
+            try:
+                there = {path.name: path for path in self._root.iterdir() if (path / "library.sqlite").exists()}
+            except FileNotFoundError:
+                there = {}
+            except OSError as error:
+                raise SearchIndexError(f"{self._root} cannot be read: {error.strerror or error}.") from error
+            there = {name: path for name, path in there.items() if not name.startswith(".")}
+            for gone in set(self._opened) - set(there):
+                self._opened.pop(gone).close()
+            for name, path in there.items():
+                if name not in self._opened:
+                    self._opened[name] = Collection(path)
+            return sorted(self._opened.values(), key=lambda collection: collection.name.lower())
+
+    def collection(self, name: str) -> Collection:
+        """The collection of this name; raises CollectionError where there is none."""
+        found = next((collection for collection in self.collections() if collection.name == name), None)
+        if found is None:
+            known = ", ".join([GUIDES, *(collection.name for collection in self.collections())])
+            raise CollectionError(f"There is no collection '{name}'.", f"There are: {known}.")
+        return found
+
+    def names(self) -> list[str]:
+        """What can be asked: the guides and the user's own collections."""
+        return [GUIDES, *(collection.name for collection in self.collections())]
+
+    def create(self, name: str, embedder: Embedder, chunk_tokens: int = CHUNK_TOKENS) -> Collection:
+        """An empty collection; the one of this name where there is one already."""
+        name = self.checked_name(name)
+        if not _SMALLEST <= chunk_tokens <= _LARGEST:
+            raise CollectionError(f"A passage of {chunk_tokens} tokens is out of range.", f"Give {_SMALLEST} to {_LARGEST}.")
+        with self._writing():
+            for collection in self.collections():
+                if collection.name == name:
+                    return collection
+            identifier = secrets.token_hex(4)
+            unfinished = self._root / f".new-{identifier}"
+            unfinished.mkdir()
+            settings = {
+                "name": name,
+                "chunk_tokens": str(chunk_tokens),
+                "indexed_chunk_tokens": str(chunk_tokens),
+                "chunker_version": str(CHUNKER_VERSION),
+                "embedder": embedder.identity,
+                "include": "",
+                "exclude": "",
+                "watched": "",
+            }
+            LibraryStore.create(unfinished / "library.sqlite", embedder.dimension, settings)
+            os.replace(unfinished, self._root / identifier)
+        return self.collection(name)
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a collection another name."""
+        new = self.checked_name(new)
+        with self._writing():
+            if new != name and new in self.names():
+                raise CollectionError(f"There is a collection '{new}' already.", "Choose another name.")
+            self.collection(name).store.change_settings(name=new)
+
+    def delete(self, name: str) -> list[Chunk]:
+        """Remove a collection with all that was made of its documents, and give its passages. Files elsewhere stay."""
+        collection = self.collection(name)
+        with self._writing():
+            passages = collection.store.chunks()
+            gone = self._root / f".gone-{collection.id}"
+            with self._lock, collection.writing(lambda: None):
+                self._opened.pop(collection.id).close()
+                os.replace(collection.folder, gone)
+            shutil.rmtree(gone, ignore_errors=True)
+        return passages
+
+    @staticmethod
+    def checked_name(name: str) -> str:
+        """The name without blanks around it; raises CollectionError where it cannot be a collection's."""
+        name = name.strip()
+        if not _NAME.fullmatch(name) or name == GUIDES:
+            reason = "is taken by the guides" if name == GUIDES else "cannot be a collection's name"
+            raise CollectionError(f"'{name}' {reason}.", "Use up to 60 letters, digits, blanks, dots and dashes.")
+        return name
+
+    def _writing(self) -> "_LibraryLock":
+        return _LibraryLock(self._root)
+
+    # Searching
+
+    def search(self, embedder: Embedder, names: Sequence[str] = ()) -> Search:
+        """A search over these collections; over all where none is named."""
+        wanted = list(dict.fromkeys(names)) or self.names()
+        own = [self.collection(name) for name in wanted if name != GUIDES]
+        guides = self.guides_searcher(embedder)
+        return guides if wanted == [GUIDES] else _SearchInSeveral(embedder, guides, GUIDES in wanted, own)
+
+    def guides_searcher(self, embedder: Embedder) -> Searcher:
+        """A search over the guides alone."""
+        index = self.guides()
+        return Searcher(embedder, index.vector_store, index.passage_store)
+
+    def chunks(self, ids: Sequence[str]) -> list[Chunk]:
+        """The passages with these ids, wherever they are, in their order; unknown ones are passed over."""
+        found = {chunk.id: chunk for chunk in self.guides().passage_store.chunks(ids)}
+        for collection in self.collections():
+            mine = [i for i in ids if i.startswith(f"{collection.id}-")]
+            found |= {chunk.id: chunk for chunk in collection.store.chunks(mine)} if mine else {}
+        return [found[i] for i in ids if i in found]
+
+    def own_document(self, chunk: Chunk) -> Document | None:
+        """The user's document that a passage stands in, as it was ingested; None for a guide's."""
+        store = collection.store if (collection := self.collection_of(chunk.id)) else None
+        stored = store.document(chunk.document) if store else None
+        return Document(stored.name, stored.title, "", store.text(stored.name), stored.sha256) if store and stored else None
+
+    def collection_of(self, chunk_id: str) -> Collection | None:
+        """The user's collection that a passage belongs to; None for the guides."""
+        return next((c for c in self.collections() if chunk_id.startswith(f"{c.id}-")), None)
+
+    def close(self) -> None:
+        """Release all files."""
+        with self._lock:
+            for collection in self._opened.values():
+                collection.close()
+            self._opened.clear()
+            if self._index:
+                self._index.close()
+                self._index = None
+
+
+@dataclass(frozen=True, slots=True)
+class _SearchInSeveral:
+    embedder: Embedder
+    guides: Searcher
+    with_guides: bool
+    own: Sequence[Collection]
+
+    def search(self, question: str, limit: int) -> SearchResult:
+        results = [self.guides.search(question, limit)] if self.with_guides else []
+        return merge([*results, *(one.search(question, limit, self.embedder) for one in self.own)], limit)
+
+    def rank(self, question: str, chunks: Sequence[Chunk]) -> SearchResult:
+        return self.guides.rank(question, chunks)
+
+
+class _LibraryLock:
+    """One process at a time makes, renames or deletes collections; what a killed one left behind is swept out."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def __enter__(self) -> None:
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            self._held = exclusive(self._root / "library.lock", lambda: None)
+            self._held.__enter__()
+            for path in self._root.iterdir():
+                if path.name.startswith(_UNFINISHED):
+                    shutil.rmtree(path, ignore_errors=True)
+        except OSError as error:
+            raise SearchIndexError(
+                f"{self._root} cannot be written: {error.strerror or error}.", "Choose another folder with --data-dir."
+            ) from error
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):
+            self._held.__exit__(None, None, None)

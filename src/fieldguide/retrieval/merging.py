@@ -1,0 +1,18 @@
+"""One ranking from the rankings of several collections: scores of late interaction can be held against each other."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fieldguide.types import SearchResult
+
+_QUOTES = 6
+
+
+def merge(results: Sequence[SearchResult], limit: int) -> SearchResult:
+    """The best hits and sentences of all results. Ranks by meaning and by keywords stay those within a hit's collection."""
+    if len(results) == 1:
+        return results[0]
+    best = sorted((hit for result in results for hit in result.hits), key=lambda hit: -hit.score)[:limit]
+    quotes = sorted((quote for result in results for quote in result.quotes), key=lambda quote: -quote.score)[:_QUOTES]
+    similarities = {i: score for result in results for i, score in result.similarities.items()}
+    return SearchResult(tuple(replace(hit, rank=rank) for rank, hit in enumerate(best, 1)), similarities, tuple(quotes))

@@ -1,0 +1,156 @@
+"""One's own documents on the command line."""
+
+import json
+import os
+import sys
+
+import pytest
+
+from fakes import ScriptedModel
+from fieldguide.interfaces import cli
+from sample_files import FACT, OTHER, pdf
+
+QUESTION = "Who built the Quillon lighthouse in 1911?"
+
+
+@pytest.fixture
+def run(fieldguide_with, monkeypatch, capsys, tmp_path):
+    """Run a command line; gives exit status, standard output and standard error."""
+
+    def run(*arguments, replies=(FACT,)):
+        made = fieldguide_with(ScriptedModel(list(replies)))
+        for module in ("interfaces.cli.library", "interfaces.cli.documents", "assembly"):
+            monkeypatch.setattr(f"fieldguide.{module}.Fieldguide", lambda settings: made)
+        monkeypatch.setenv("FIELDGUIDE_DATA_DIR", str(tmp_path / "data"))
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: False, raising=False)
+        status = 0
+        try:
+            cli.main(list(map(str, arguments)))
+        except SystemExit as end:
+            status = end.code or 0
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "towers.md").write_text(f"# Towers\n\n## Quillon\n\n{FACT}\n")
+    (folder / "oil.txt").write_text(OTHER)
+    return folder
+
+
+@pytest.fixture
+def ingested(run, folder):
+    assert run("ingest", folder, "--collection", "coast")[0] == 0
+
+
+def test_ingest_says_what_it_did_and_why_it_skipped(run, folder):
+    (folder / "scan.pdf").write_bytes(pdf(""))
+    status, out, err = run("ingest", folder)
+    assert status == 0
+    assert out.startswith("2 added, 0 changed, 0 unchanged, 1 skipped; passages embedded: 2")
+    assert "scan.pdf" in out
+    assert "scanned" in out
+    assert "Ingesting: " in err
+
+
+def test_ingest_of_nothing_that_can_be_read_is_exit_1(run, tmp_path):
+    status, out, err = run("ingest", tmp_path / "nowhere.txt")
+    assert status == 1
+    assert "There is no such file." in out
+    assert "None of the files could be ingested." in err
+    (tmp_path / "empty").mkdir()
+    assert run("ingest", tmp_path / "empty")[0] == 1
+
+
+def test_ingest_json_is_one_object(run, folder):
+    status, out, _ = run("ingest", folder, "--json", "--include", "*.md")
+    assert status == 0
+    found = json.loads(out)
+    assert (found["files"], found["added"], found["skipped"]) == (1, 1, [])
+
+
+def test_paths_and_options_of_the_guides_do_not_mix(run, folder):
+    assert run("ingest", folder, "--rebuild")[0] == 2
+
+
+def test_an_answer_cites_an_own_document_with_its_heading(run, ingested):
+    _, out, _ = run("ask", QUESTION, "--collection", "coast")
+    assert out.startswith(FACT)
+    assert "[1] towers.md, Quillon" in out
+
+
+def test_search_looks_where_it_is_told(run, ingested):
+    assert "towers.md" in run("search", QUESTION)[1]
+    assert "lighthouses.md" in run("search", QUESTION)[1]
+    assert "lighthouses.md" not in run("search", QUESTION, "-c", "coast")[1]
+    assert "towers.md" not in run("search", QUESTION, "-c", "guides")[1]
+    status, _, err = run("search", QUESTION, "-c", "coats")
+    assert status == 1
+    assert "There is no collection 'coats'. There are: guides, coast." in err
+
+
+def test_documents_are_listed_shown_exported_and_removed(run, ingested, tmp_path):
+    assert "no documents" not in run("documents", "list")[1]
+    listed = json.loads(run("documents", "list", "coast", "--json")[1])
+    assert [(d["name"], d["passages"], d["collection"]) for d in listed] == [("oil.txt", 1, "coast"), ("towers.md", 1, "coast")]
+    assert FACT in run("documents", "show", "towers.md")[1]
+    assert "[Quillon]" in run("documents", "show", "towers.md", "--passages")[1]
+    run("documents", "export", tmp_path / "out", "--collection", "coast")
+    assert [path.name for path in sorted((tmp_path / "out").iterdir())] == ["00001-oil.txt.txt", "00002-towers.md.txt"]
+    assert run("documents", "remove", "towers.md")[0] == 0
+    assert "towers.md" not in run("documents", "list")[1]
+    status, _, err = run("documents", "remove", "towers.md")
+    assert (status, err.count("\n")) == (1, 1)
+
+
+def test_a_changed_file_is_taken_up_by_an_ingest_without_a_path(run, ingested, folder):
+    (folder / "oil.txt").write_text("Farrow Point burns gas.")
+    assert "coast: 0 added, 1 changed" in run("ingest")[1]
+    assert "burns gas" in run("documents", "show", "oil.txt")[1]
+
+
+def test_a_watched_folder_brings_its_files_and_takes_them_away(run, folder):
+    assert run("collections", "set", "coast", "--watch", folder)[0] == 0
+    assert "coast: 2 added" in run("ingest")[1]
+    (folder / "oil.txt").unlink()
+    run("ingest")
+    assert "oil.txt" not in run("documents", "list")[1]
+
+
+def test_collections_are_listed_renamed_indexed_again_and_deleted(run, ingested, folder):
+    listed = json.loads(run("collections", "list", "--json")[1])
+    assert [(c["name"], c.get("documents")) for c in listed] == [("guides", None), ("coast", 2)]
+    assert "needs re-indexing" in run("collections", "set", "coast", "--chunk-tokens", "60")[1]
+    assert "needs re-indexing" in run("collections", "list")[1]
+    (folder / "oil.txt").unlink()  # its text is still known
+    assert "2 added" in run("collections", "reindex", "coast")[1]
+    assert "needs re-indexing" not in run("collections", "list")[1]
+    assert OTHER in run("documents", "show", "oil.txt")[1]
+    run("collections", "rename", "coast", "shore")
+    assert run("collections", "delete", "coast")[0] == 1
+    assert run("collections", "delete", "shore")[0] == 0
+    assert "no documents of your own" in run("documents", "list")[1]
+
+
+def test_a_data_folder_that_cannot_be_written_is_one_line(run, folder, tmp_path):
+    run("search", "bees")
+    (tmp_path / "data" / "collections").touch()
+    status, _, err = run("ingest", folder)
+    assert status == 1
+    assert "cannot be written" in err or "cannot be read" in err
+    assert "Traceback" not in err
+
+
+def test_removing_a_document_removes_what_models_keep_of_it(run, ingested, tmp_path):
+    states = tmp_path / "data" / "passage-cache"
+    states.mkdir()
+    (states / "later.state").touch()
+    (states / "earlier.state").touch()
+    os.utime(states / "earlier.state", (1, 1))
+    run("documents", "remove", "towers.md")
+    assert [path.name for path in states.iterdir()] == ["earlier.state"]

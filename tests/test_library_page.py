@@ -1,0 +1,94 @@
+"""The Library page in a real browser: adding, looking at, asking and removing one's own documents."""
+
+import http.client
+from urllib.parse import urlsplit
+
+import pytest
+
+from browser import ask, finished, opened, says
+from fakes import ScriptedModel
+from sample_files import FACT, pdf
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def url(serve):
+    return serve(ScriptedModel([FACT]))
+
+
+@pytest.fixture
+def page(browser, url):
+    context = browser.new_context()
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(url + "library")
+    page.set_default_timeout(60_000)
+    yield page
+    context.close()
+    assert problems == []
+
+
+def upload(page, *files: tuple[str, bytes], collection: str = "coast") -> None:
+    page.fill("#target", collection)
+    page.set_input_files("#files", [{"name": name, "mimeType": "", "buffer": content} for name, content in files])
+    page.click("#send")
+
+
+def test_an_empty_library_says_what_to_do(page):
+    says(page, "#collections", "no documents of your own yet")
+
+
+def test_uploaded_files_are_added_and_the_bad_ones_told_with_reasons(page):
+    upload(page, ("coast.md", f"# Coast\n\n{FACT}\n".encode()), ("scan.pdf", pdf("")), ("zero.txt", b""))
+    says(page, "#results", "1 added, 0 changed, 0 unchanged, 2 skipped")
+    says(page, "#results", "its pages are pictures (scanned)")
+    says(page, "#results", "It is empty (0 bytes).")
+    says(page, "#collections", "coast")
+    page.click("[aria-label='Show the documents of coast']")
+    says(page, "#documents", "coast.md")
+    page.click("#documents a")
+    says(page, "main", FACT)
+
+
+def test_an_answer_rests_on_an_uploaded_document_and_opens_it(browser, page, url):
+    upload(page, ("coast.md", f"# Coast\n\nNothing else.\n\n## Towers\n\n{FACT}\n".encode()))
+    says(page, "#results", "1 added")
+    with opened(browser, url) as (chat, outside, _):
+        ask(chat, "Who built the Quillon lighthouse, says coast?")
+        finished(chat)
+        says(chat, "#sources", "coast.md")
+        assert outside == []
+
+
+def test_a_document_and_a_collection_can_be_removed(page):
+    upload(page, ("coast.md", FACT.encode()), ("other.txt", b"Bread needs salt."))
+    says(page, "#results", "2 added")
+    page.click("[aria-label='Show the documents of coast']")
+    page.click("[aria-label='Remove other.txt']")
+    page.wait_for_function("!document.querySelector('#documents').innerText.includes('other.txt')")
+    says(page, "#documents", "coast.md")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.click("[aria-label='Delete coast']")
+    says(page, "#collections", "no documents of your own yet")
+
+
+def test_a_name_that_cannot_be_is_refused_in_one_line(page):
+    upload(page, ("coast.md", FACT.encode()), collection="../up")
+    says(page, "#problem", "cannot be a collection's name")
+
+
+def test_a_file_name_is_never_a_path_nor_markup(page, tmp_path):
+    upload(page, ("..\\..\\<b>up.txt", FACT.encode()))
+    says(page, "#results", "1 added")
+    page.click("[aria-label='Show the documents of coast']")
+    says(page, "#documents", "<b>up.txt")
+    assert not list(tmp_path.glob("*up.txt"))
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Fieldguide": "library", "Host": "elsewhere.example"}])
+def test_no_foreign_page_can_change_anything(url, headers):
+    connection = http.client.HTTPConnection(urlsplit(url).netloc)
+    connection.request("POST", "/library/do/delete", b'{"collection": "coast"}', headers)
+    assert connection.getresponse().status == 403
