@@ -24,7 +24,6 @@ def add_learn_page(app: gr.Blocks, fieldguide: Fieldguide) -> None:
     """Add the page to the app, under its own address."""
     laboratory = Laboratory(fieldguide)
     with app.route("Learn", PATH, show_in_navbar=False):
-        gr.Navbar(visible=False)  # the pages link to each other themselves
         gr.HTML(
             page_shown(laboratory),
             elem_id="learn",

@@ -28,7 +28,6 @@ def create_app(fieldguide: Fieldguide) -> gr.Blocks:
     """The page, ready to be launched or driven by a test."""
     store = ConversationStore(fieldguide.settings.data_dir / "conversations")
     with gr.Blocks(title="Fieldguide", analytics_enabled=False, fill_width=True) as page:
-        gr.Navbar(visible=False)
         parts = build_parts(drawn(fieldguide, Conversation(""), ""), fieldguide.models(), fieldguide.settings.model)
         _wire(page, parts, Asking(fieldguide, store, parts), Shelf(fieldguide, store, parts))
     add_learn_page(page, fieldguide)

@@ -47,7 +47,9 @@ GUIDE_CSS = (_HERE / "guide.css").read_text(encoding="utf-8")
 JAVASCRIPT = (_HERE / "page.js").read_text(encoding="utf-8")
 
 # Gradio confines the media rules of a stylesheet to its content; these are for what is around it.
+# Its own bar of pages is hidden: ours link to each other themselves.
 HEAD = """<style>
+.nav-holder { display: none !important; }
 @media (max-width: 480px) {
   body .gradio-container .main.fillable { padding: 0 .75rem !important; }
 }
