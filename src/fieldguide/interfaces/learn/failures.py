@@ -48,8 +48,7 @@ FAILURES = (
         "distractor",
         "A distractor wins",
         "The talk before was about GANs, so their passages come along, and they look much like the right one: same words, "
-        "another "
-        "subject. The model answers the old question.",
+        "another subject. The model answers the old question.",
         "Not the check: the sentence is true, only not asked for. More passages, a larger model, or a question that stands "
         "alone.",
         "distractor",

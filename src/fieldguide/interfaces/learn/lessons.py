@@ -37,12 +37,9 @@ LESSONS = (
         "why",
         "Why look things up?",
         "A language model has read much and kept it blurred, in its weights. It cannot say where it has anything from, and "
-        "it knows "
-        "nothing of your own files. Retrieval-augmented generation (RAG) turns the exam into an open-book one: first "
-        "search the "
-        "books, then answer from the pages found. Below is one real run of this program. Its two lanes are the two halves: "
-        "what "
-        "happens once, and what happens for each question.",
+        "it knows nothing of your own files. Retrieval-augmented generation (RAG) turns the exam into an open-book one: "
+        "first search the books, then answer from the pages found. Below is one real run of this program. Its two lanes are "
+        "the two halves: what happens once, and what happens for each question.",
         "Open any box of the second lane.",
         "gan",
         "question",
@@ -52,12 +49,9 @@ LESSONS = (
         "passages",
         "What is a passage?",
         "A whole guide is too long to compare with a question, and too long for a small model to read. A sentence alone is "
-        "too short "
-        "to be understood. So guides are cut into passages: a few sentences that stand under the same heading and stay "
-        "together. The "
-        "heading travels with them, because “It was introduced in 2014” says nothing without it. Colours show where one "
-        "passage ends "
-        "and the next begins.",
+        "too short to be understood. So guides are cut into passages: a few sentences that stand under the same heading and "
+        "stay together. The heading travels with them, because “It was introduced in 2014” says nothing without it. Colours "
+        "show where one passage ends and the next begins.",
         "Open the box Passages and move the slider for the size.",
         "gan",
         "passages",
@@ -67,10 +61,9 @@ LESSONS = (
         "boundary",
         "A fact cut in two",
         "If passages are cut by counting words, a boundary may fall into the middle of a fact: the name on one side, the "
-        "year on the "
-        "other. No search can mend that later, since neither half answers the question. Letting neighbours share some "
-        "words helps, at "
-        "the price of storing them twice. Fieldguide cuts between sentences and inside one section instead.",
+        "year on the other. No search can mend that later, since neither half answers the question. Letting neighbours "
+        "share some words helps, at the price of storing them twice. Fieldguide cuts between sentences and inside one "
+        "section instead.",
         "Move the sliders until at least one of the three questions fails.",
         "gan",
         "passages",
@@ -85,11 +78,10 @@ LESSONS = (
     Lesson(
         "vectors",
         "Meaning as numbers",
-        "A second, much smaller model turns every passage into 384 numbers, and the question, too. You cannot read them: "
-        "no single "
-        "number stands for “animal” or “year”. But texts that mean alike get numbers that point the same way, and how much "
-        "they do so "
-        "can be computed in a moment: 1 is the same direction, 0 has nothing to do with it. That is a search by meaning.",
+        "A second, much smaller model turns every passage into 384 numbers, and the question, too. You cannot read them: no "
+        "single number stands for “animal” or “year”. But texts that mean alike get numbers that point the same way, and "
+        "how much they do so can be computed in a moment: 1 is the same direction, 0 has nothing to do with it. That is a "
+        "search by meaning.",
         "Compare two texts of your own. Live: it waits for the small model.",
         "gan",
         "vectors",
@@ -99,12 +91,9 @@ LESSONS = (
         "search",
         "Everything is scored",
         "A search does not open a drawer: it gives every passage a score and takes the highest. Most bars are low and stay "
-        "low, and "
-        "that is good. The two searches, by meaning and by keywords, disagree often. Their rankings are fused, so that "
-        "what both like "
-        "comes first, and the best sixty are then compared once more, word by word. What is not found here is lost for "
-        "good: no later "
-        "step can bring it back.",
+        "low, and that is good. The two searches, by meaning and by keywords, disagree often. Their rankings are fused, so "
+        "that what both like comes first, and the best sixty are then compared once more, word by word. What is not found "
+        "here is lost for good: no later step can bring it back.",
         "Point at a word of the question, or reach it with Tab, and see where it was found.",
         "gan",
         "search",
@@ -114,10 +103,9 @@ LESSONS = (
         "abbreviation",
         "What meaning misses",
         "A vector is one summary of a whole passage. A rare abbreviation leaves hardly a trace in it, so a search by "
-        "meaning may rank "
-        "one page about VLAs first and another one, a table with the very same letters in it, behind a hundred others. A "
-        "search by "
-        "keywords does not understand a thing, but it finds the letters. That is why there are two.",
+        "meaning may rank one page about VLAs first and another one, a table with the very same letters in it, behind a "
+        "hundred others. A search by keywords does not understand a thing, but it finds the letters. That is why there are "
+        "two.",
         "Open the recorded run on “VLA” and look at its search.",
         "vla",
         "search",
@@ -145,10 +133,8 @@ LESSONS = (
         "prompt",
         "All that the model sees",
         "The model cannot reach the guides. It is given one text: rules, two worked examples, the passages that won, and "
-        "the question. "
-        "That is all it knows of you and of the world outside its weights. Here you read that text word for word, with its "
-        "size in "
-        "tokens. If an answer is bad, look here first: was the fact in the prompt at all?",
+        "the question. That is all it knows of you and of the world outside its weights. Here you read that text word for "
+        "word, with its size in tokens. If an answer is bad, look here first: was the fact in the prompt at all?",
         "Open the box Prompt and read what stands right before the question.",
         "gan",
         "prompt",
@@ -163,11 +149,9 @@ LESSONS = (
     Lesson(
         "tokens",
         "One token at a time",
-        "The model does not look up an answer: it weighs every piece of a word it knows, takes one, and begins again. "
-        "Where it copies "
-        "from a passage, it is nearly certain; where it chooses its own words, there are runners-up. Temperature makes the "
-        "choice more "
-        "or less daring. At 0 the likeliest always wins, and the same question gets the same answer.",
+        "The model does not look up an answer: it weighs every piece of a word it knows, takes one, and begins again. Where "
+        "it copies from a passage, it is nearly certain; where it chooses its own words, there are runners-up. Temperature "
+        "makes the choice more or less daring. At 0 the likeliest always wins, and the same question gets the same answer.",
         "Choose a token, then move the temperature.",
         "gan",
         "answer",
@@ -177,10 +161,9 @@ LESSONS = (
         "check",
         "Citations that cannot lie",
         "A model asked to cite may invent a source as readily as a fact. So here the model only writes, and code sets the "
-        "citations: "
-        "each sentence is held against every sentence that was read. Words and meaning must be near, and numbers and names "
-        "must agree. "
-        "What no passage says is marked as not supported. A citation is a place that you can read yourself.",
+        "citations: each sentence is held against every sentence that was read. Words and meaning must be near, and numbers "
+        "and names must agree. What no passage says is marked as not supported. A citation is a place that you can read "
+        "yourself.",
         "Open the box Check and read the sentence that supports the answer.",
         "gan",
         "check",
@@ -189,11 +172,10 @@ LESSONS = (
     Lesson(
         "refusal",
         "Saying no",
-        "The closest passage always exists, even when the answer does not. A good system notices. Here a gate reads "
-        "several signals: how "
-        "well the best passage fits, what goes on inside the model, whether any sentence of its draft is supported. "
-        "Together they "
-        "decide, before and after writing. None of them is certain, and the mistakes are counted and published.",
+        "The closest passage always exists, even when the answer does not. A good system notices. Here a gate reads several "
+        "signals: how well the best passage fits, what goes on inside the model, whether any sentence of its draft is "
+        "supported. Together they decide, before and after writing. None of them is certain, and the mistakes are counted "
+        "and published.",
         "Open the recorded refusal and find out why it refused.",
         "refusal",
         "check",
@@ -209,10 +191,9 @@ LESSONS = (
         "obedience",
         "The page or the memory?",
         "Who is right when a page and the model's memory disagree? Here one number in the passages was swapped for a false "
-        "one, and "
-        "the same question asked. If the model repeats the false number, it obeys the page: what you want of such a "
-        "system, and also "
-        "its danger, since whoever writes the page writes the answer. Checking finds nothing wrong: the page says so.",
+        "one, and the same question asked. If the model repeats the false number, it obeys the page: what you want of such "
+        "a system, and also its danger, since whoever writes the page writes the answer. Checking finds nothing wrong: the "
+        "page says so.",
         "Open the run with the swapped fact.",
         "swapped",
         "answer",
@@ -227,11 +208,9 @@ LESSONS = (
     Lesson(
         "influence",
         "Which page did it?",
-        "Delete one passage, let the model read the rest, and ask how likely it is now to write the very same answer. Do "
-        "so for each "
-        "passage, and you know which one the answer hangs on. This is measured, not guessed, and it costs little here, "
-        "because what "
-        "was read once is kept: only the question has to be read again.",
+        "Delete one passage, let the model read the rest, and ask how likely it is now to write the very same answer. Do so "
+        "for each passage, and you know which one the answer hangs on. This is measured, not guessed, and it costs little "
+        "here, because what was read once is kept: only the question has to be read again.",
         "Open the box Influence and find the longest bar.",
         "gan",
         "influence",
@@ -248,10 +227,8 @@ LESSONS = (
         "cache",
         "Reading is what takes time",
         "On a laptop the slow part is not the search, which takes a blink, nor the writing, but reading the prompt. "
-        "Passages come again "
-        "from question to question, so what the model computed while reading one is kept on disk and moved into place the "
-        "next time. "
-        "The same answer begins several times sooner.",
+        "Passages come again from question to question, so what the model computed while reading one is kept on disk and "
+        "moved into place the next time. The same answer begins several times sooner.",
         "Open the box Timings and compare cold with cached.",
         "gan",
         "timings",

@@ -49,9 +49,8 @@ def answer_stage(view: View) -> str:
         paragraph(
             f"The model writes one token at a time; for each it weighs its whole vocabulary. <b>{surest} of "
             f"{len(tokens)}</b> tokens "
-            "were as good as certain (above 90%): it copies from the passages. The paler a token, the less sure. Choose "
-            "one to see "
-            "what else it might have written."
+            "were as good as certain (above 90%): it copies from the passages. The paler a token, the less sure. Choose one "
+            "to see what else it might have written."
         )
         + note
         + f"<p class='fl-tokens'>{''.join(drawn)}</p>"
@@ -61,8 +60,7 @@ def answer_stage(view: View) -> str:
         "<output>1</output></label></form>"
         + paragraph(
             "At 0 the likeliest token is always taken (Fieldguide does that); above 1 the unlikely ones gain. The bars are "
-            "the ten "
-            "likeliest tokens that were recorded, and what this temperature makes of their shares among each other.",
+            "the ten likeliest tokens that were recorded, and what this temperature makes of their shares among each other.",
             "fl-note",
         )
         + table(
@@ -109,8 +107,7 @@ def check_stage(view: View) -> str:
     else:
         said += paragraph(
             "Code, not the model, holds every sentence against the sentences of the passages: by words, by meaning, and "
-            "every number "
-            "and name must agree. So a citation cannot point to nothing."
+            "every number and name must agree. So a citation cannot point to nothing."
         )
     cited = {c.marker: c for event in trace.all(Checked) for c in event.citations}
     cited |= {c.marker: c for c in answer.citations}
@@ -177,9 +174,8 @@ def influence_stage(view: View) -> str:
     return (
         paragraph(
             "Each passage was deleted from the prompt in turn, the model read what was left, and the very same answer was "
-            "scored again. "
-            "Exact, not estimated: the longer the bar, the more the answer hangs on that passage. "
-            "Where all bars are short, other passages hold the same fact. The cache makes it cheap."
+            "scored again. Exact, not estimated: the longer the bar, the more the answer hangs on that passage. Where all "
+            "bars are short, other passages hold the same fact. The cache makes it cheap."
         )
         + bars(rows, largest, kinds=kinds)
         + table("Change of the answer's log-probability", ("", "passage taken away", "change"), told)
@@ -216,8 +212,7 @@ def _saved(view: View, took: dict[str, float]) -> str:
         return ""
     told = (
         f"<b>{reading.from_cache} of {reading.tokens}</b> tokens of the prompt had been read before: their keys and "
-        "values, which "
-        "are what reading leaves behind, were taken from disk and moved into place. "
+        "values, which are what reading leaves behind, were taken from disk and moved into place. "
     )
     cold = view.trace.cold
     if "reading" in cold and "reading" in took:

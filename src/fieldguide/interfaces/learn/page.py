@@ -76,8 +76,7 @@ def page_shown(laboratory: Laboratory) -> str:
 def _header() -> str:
     return (
         "<header class='fg-header'><h1>Learn</h1><p>See how a program looks things up before it answers, on real runs of "
-        "this one.</p>"
-        "<div class='fl-tools'><a class='fg-button' href='/'>Chat</a>"
+        "this one.</p><div class='fl-tools'><a class='fg-button' href='/'>Chat</a>"
         f"{button('presenter', 'Large type')}{button('reset', 'Start over')}</div></header>"
     )
 
@@ -116,8 +115,7 @@ def _experiments() -> str:
         "<section class='fl-section' id='experiments' aria-label='Experiments'><h2>Experiments</h2>"
         + paragraph(
             "One change to the run above, and the question asked again, live. They need the model, which loads in the "
-            "background; "
-            "recorded runs work without it."
+            "background; recorded runs work without it."
         )
         + f"<div class='fl-cards'>{cards}</div><div id='changes' aria-live='polite'></div></section>"
     )

@@ -67,15 +67,13 @@ def _recut(view: View) -> str:
         "<h4>Cut it otherwise</h4>"
         + paragraph(
             "The plainest way to cut counts words and ignores what they say. Choose a size and how much neighbours share, "
-            "and see "
-            "which of three questions lose their answer: its parts no longer stand in one passage."
+            "and see which of three questions lose their answer: its parts no longer stand in one passage."
         )
         + "<form class='fl-form' data-learn-form='recut'>"
-        "<label>Words in a passage <input type='range' name='size' min='10' max='200' step='5' value='120'>"
-        "<output>120</output></label>"
-        "<label>Words shared with the next <input type='range' name='overlap' min='0' max='60' step='5' value='0'>"
-        "<output>0</output></label></form>"
-        "<div class='fl-recut' aria-live='polite'></div>"
+        "<label>Words in a passage <input type='range' name='size' min='10' max='200' step='5' "
+        "value='120'><output>120</output></label><label>Words shared with the next <input type='range' name='overlap' "
+        "min='0' max='60' step='5' value='0'><output>0</output></label></form><div class='fl-recut' "
+        "aria-live='polite'></div>"
     )
 
 
@@ -86,9 +84,8 @@ def vectors_stage(view: View) -> str:
         return paragraph("This run asked the model alone: nothing was compared.")
     drawn = paragraph(
         f"A small model (not the one that writes) turns any text into <b>{len(search.vector)}</b> numbers, its vector. You "
-        "cannot "
-        "read them, and no single one means anything; you can only compare them. Texts that mean alike get numbers that "
-        "are alike."
+        "cannot read them, and no single one means anything; you can only compare them. Texts that mean alike get numbers "
+        "that are alike."
     )
     drawn += (
         f"<h4>The question: {text(search.text)}</h4>{strip(search.vector, f'The {len(search.vector)} numbers of the question')}"

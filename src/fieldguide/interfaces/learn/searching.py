@@ -49,9 +49,8 @@ def search_stage(view: View) -> str:
     return (
         paragraph(
             f"Two searches look at <b>all {len(search.passages)}</b> passages. One compares meaning (vectors), one counts "
-            "shared "
-            "words that are rare. Each bar is one passage, in the order of the guides; most are of no use, and that is the "
-            "point."
+            "shared words that are rare. Each bar is one passage, in the order of the guides; most are of no use, and that "
+            "is the point."
         )
         + _skyline(view, search, "by meaning", {p.id: max(0.0, p.by_meaning) for p in search.passages}, strongest)
         + _skyline(
@@ -106,9 +105,8 @@ def _rankings(view: View, search: SearchRecord) -> str:
         "<h4>From two rankings to one</h4>"
         + paragraph(
             "Follow a line from left to right. A passage that both searches like rises in the fused list; the best sixty "
-            "are then "
-            "ranked anew, word by word (the last column). Circles on the dashed line are beyond the twelfth place, or not "
-            "found."
+            "are then ranked anew, word by word (the last column). Circles on the dashed line are beyond the twelfth place, "
+            "or not found."
         )
         + f"<svg class='fl-ranks' viewBox='0 0 320 {below + 16:.0f}' role='img' aria-label='Rankings of the best passages'>"
         f"{heads}<line x1='20' x2='300' y1='{below}' y2='{below}'/>{''.join(drawn)}</svg>"
@@ -138,8 +136,7 @@ def _missed(search: SearchRecord, view: View) -> str:
         short = [word for word in search.text.replace("?", " ").split() if word.isupper() and 1 < len(word) <= _SHORT]
         because = (
             f"A vector is one summary of a whole passage, and a rare abbreviation such as <b>{text(short[0])}</b> leaves "
-            "hardly a trace "
-            "in it. A search by keywords only has to find the same letters."
+            "hardly a trace in it. A search by keywords only has to find the same letters."
             if short
             else "Its words are those of the question, but as a whole it seemed to speak of other things."
         )
@@ -154,8 +151,7 @@ def _missed(search: SearchRecord, view: View) -> str:
         "Why did the search by keywords miss it?",
         "why-keywords-missed",
         f"{where} is number <b>{worst.rank_by_meaning}</b> by meaning, but by keywords {place}. It says the same in other "
-        "words, "
-        "and a search by keywords knows only the words themselves.",
+        "words, and a search by keywords knows only the words themselves.",
     )
 
 
@@ -218,8 +214,7 @@ def prompt_stage(view: View) -> str:
             "What exactly was the model given?",
             "what-the-model-was-given",
             f"The <b>{count}</b> tokens below, and nothing else: no web, no file, no earlier talk. The best passage comes "
-            "last, right "
-            "before the question, because a small model heeds most what it read last.",
+            "last, right before the question, because a small model heeds most what it read last.",
         )
         + bars(rows, max(totals.values(), default=1), kinds=[f"fl-part-{kind}" for kind in totals])
         + _cached(view)
