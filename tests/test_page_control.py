@@ -29,13 +29,22 @@ class BusyModel(ScriptedModel):
                 sum(range(10_000))
 
 
-def seconds_computed(for_seconds: float) -> float:
+def seconds_computed(for_seconds: float = 1.0) -> float:
     """How long this process, the page's server, computes during the next seconds."""
     process = psutil.Process()
     before = process.cpu_times()
     time.sleep(for_seconds)
     after = process.cpu_times()
     return after.user + after.system - before.user - before.system
+
+
+def soon(holds) -> bool:
+    """Whether this holds within half a minute: other work on the machine may take its time from ours."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        if holds():
+            return True
+    return False
 
 
 class Recording(ScriptedModel):
@@ -130,14 +139,13 @@ def test_a_stop_ends_the_computation_itself(browser, serve, how):
     with opened(browser, serve(BusyModel(["word " * 3]))) as (page, _, _):
         ask(page, QUESTION)
         says(page, "#under-way", "word")
-        assert seconds_computed(1.0) > 0.3
+        assert soon(lambda: seconds_computed() > 0.5)
         if how == "Escape":
             page.keyboard.press("Escape")
         else:
             page.click("#stop")
-        time.sleep(0.3)
-        assert seconds_computed(2.0) < 0.6  # drawing what came of it, and telling its state once a second
         says(page, "#conversation .fg-failure", "Stopped")
+        assert soon(lambda: seconds_computed() < 0.25)  # what is left is telling its state once a second
 
 
 def test_what_a_follow_up_searched_for_is_shown_and_can_be_changed(browser, serve):
