@@ -145,7 +145,7 @@ def test_a_finished_answer_is_announced_once_and_tokens_are_not(browser, serve):
 
 
 def test_each_sentence_tells_its_verdict_by_a_sign_or_a_line_and_words(browser, serve):
-    reply = f"{GOOD} The queen lays eggs on the moon. The king of the hive wears a crown of solid platinum."
+    reply = f"{GOOD} The queen lays eggs in a golden palace on the moon. The king of the hive wears a crown of solid platinum."
     with opened(browser, serve(ScriptedModel([reply]))) as (page, _, _):
         ask(page, QUESTION)
         finished(page)

@@ -38,7 +38,7 @@ def test_a_hostile_guide_harms_nothing(browser, serve, toy_folder):
         page.locator(".fg-marker").last.click()
         assert page.inner_text(".fg-chosen mark >> nth=0") == "Dragon"
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
-        harmful = ":is(#main, .fg-panel) :is(img, script, iframe, form[action]), a[href]:not([href^='/'])"
+        harmful = f":is(#main, .fg-panel) :is(img, script, iframe, form[action]), a[href]:not([href^='/'], [href^='{url}'])"
         assert page.query_selector(harmful) is None
         assert page.title() == "Fieldguide"
         link = page.locator(".fg-kept-sources .fg-open").first.get_attribute("href")

@@ -11,7 +11,7 @@ QUIET_ENVIRONMENT = {
     "CHROMA_OTEL_GRANULARITY": "none",
     "DO_NOT_TRACK": "1",
     "GRADIO_ANALYTICS_ENABLED": "False",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "True",  # as Gradio sets it
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
     "OTEL_SDK_DISABLED": "true",

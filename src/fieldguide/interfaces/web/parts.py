@@ -141,6 +141,7 @@ def _sidebar(models: dict[str, str], model: str) -> dict[str, Any]:
         multiselect=True,
         label="Search in",
         info="The guides and all of your own documents, unless you choose.",
+        visible=False,
         elem_id="where",
     )
     parts["model"] = gr.Dropdown(

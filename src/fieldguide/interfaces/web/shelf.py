@@ -30,7 +30,8 @@ class Shelf:
         last = last if is_identifier(last) else new_identifier()
         model = self._fieldguide.settings.model
         choice = gr.Dropdown(choices=model_choices(self._fieldguide.models(), model), value=model)
-        where = gr.Dropdown(choices=self._fieldguide.own.collection_names())
+        collections = self._fieldguide.own.collection_names()
+        where = gr.Dropdown(choices=collections, visible=len(collections) > 1)  # without documents of one's own, no choice
         return {self._parts.owner: owner, self._parts.model: choice, self._parts.where: where, **self._shown(owner, last)}
 
     def open(self, owner: str, data: gr.EventData) -> Redraw:
