@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 _MAC = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
@@ -96,3 +97,9 @@ def learning(browser: Browser, url: str, query: str = "", **options) -> Iterator
         page.goto(f"{url}learn{query}")
         page.wait_for_selector("body.fl-started")
         yield page, outside, errors
+
+
+def serious(page: Page) -> list[str]:
+    """What axe-core finds: rule, and the first element."""
+    found = Axe().run(page).response["violations"]
+    return [f"{v['impact']} {v['id']}: {v['nodes'][0]['html'][:200]}" for v in found]

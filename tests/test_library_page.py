@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from browser import ask, finished, opened, says
+from browser import ask, finished, opened, says, serious
 from fakes import ScriptedModel
 from sample_files import FACT, pdf
 
@@ -92,3 +92,32 @@ def test_no_foreign_page_can_change_anything(url, headers):
     connection = http.client.HTTPConnection(urlsplit(url).netloc)
     connection.request("POST", "/library/do/delete", b'{"collection": "coast"}', headers)
     assert connection.getresponse().status == 403
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(w, s) for w in (360, 1440) for s in ("light", "dark")])
+def test_nothing_is_wider_than_the_window_and_axe_finds_nothing(browser, url, width, scheme):
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(url + "library")
+    assert serious(page) == []
+    upload(page, (f"{'coast' * 20}.md", f"# Coast\n\n{FACT}\n".encode()), ("zero.txt", b""))
+    says(page, "#results", "1 added", 60_000)
+    page.click("[aria-label='Show the documents of coast']")
+    says(page, "#documents", "coastcoast")
+    assert serious(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.click("#documents a")
+    says(page, "main", FACT)
+    assert serious(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
+
+
+def test_where_to_search_is_asked_once_there_is_more_than_the_guides(browser, page, url):
+    with opened(browser, url, viewport={"width": 1440, "height": 1200}) as (chat, _, _):
+        assert not chat.locator("#where").is_visible()
+    upload(page, ("coast.md", f"# Coast\n\n{FACT}\n".encode()))
+    says(page, "#results", "1 added")
+    with opened(browser, url, viewport={"width": 1440, "height": 1200}) as (chat, _, _):
+        chat.locator("#where").wait_for()
+        assert serious(chat) == []

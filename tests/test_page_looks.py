@@ -1,9 +1,8 @@
 """How the page looks and who can use it, in a real browser, narrow and wide, light and dark."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
-from browser import ask, finished, opened, says
+from browser import ask, finished, opened, says, serious
 from fakes import ScriptedModel
 
 pytestmark = pytest.mark.browser
@@ -11,12 +10,6 @@ pytestmark = pytest.mark.browser
 QUESTION = "How many eggs does the queen lay?"
 MIXED = "The queen lays up to 2,000 eggs a day. The king of the hive wears a crown of solid platinum."
 WINDOWS = [(width, scheme) for width in (360, 768, 1440) for scheme in ("light", "dark")]
-
-
-def serious(page) -> list[str]:
-    """What axe-core finds: rule, and the first element."""
-    found = Axe().run(page).response["violations"]
-    return [f"{v['impact']} {v['id']}: {v['nodes'][0]['html'][:200]}" for v in found]
 
 
 @pytest.mark.parametrize(("width", "scheme"), WINDOWS)

@@ -75,7 +75,7 @@ class _Page:
         found = collection.store.document(name)
         if found is None:
             raise DocumentError(f"There is no document '{name}' in '{collection.name}'.")
-        passages = (f"<h3>{escape(p.section)}</h3><pre>{escape(p.text)}</pre>" for p in collection.store.passages_of(name))
+        passages = (f"<h2>{escape(p.section)}</h2><pre>{escape(p.text)}</pre>" for p in collection.store.passages_of(name))
         facts = f"{found.kind}, {found.size:,} bytes, {found.passages} passages, added {found.added}"
         values = {
             "title": escape(found.title),
