@@ -3,9 +3,8 @@
 import time
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
-from browser import free_port, learning, opened, says
+from browser import free_port, learning, opened, says, serious
 from fakes import ScriptedModel
 from fieldguide.errors import WeightsError
 from fieldguide.interfaces.api import create_api
@@ -286,9 +285,3 @@ def test_without_weights_recorded_runs_are_shown_and_questions_say_what_to_do(br
         page.locator("[data-learn-form=compare] button").click()
         says(page, ".fl-compared", "The weights are not here.")
     app.close()
-
-
-def serious(page) -> list[str]:
-    """What axe-core finds that keeps somebody from using the page: rule, and the first element."""
-    found = Axe().run(page).response["violations"]
-    return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found if v["impact"] in ("serious", "critical")]
