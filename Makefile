@@ -17,13 +17,13 @@ chat: $(READY) ## fetch what is missing, then open the chat page
 test: $(READY) browser ## fetch what is missing, then run every check and test
 	$(BIN)/fieldguide models pull default embedder tiny
 	$(MAKE) check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(READY) ## style and types only
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-endurance: $(READY) ## damage 10,000 files, kill 200 ingests (hours)
-	$(BIN)/python tests/endurance.py
+endurance: $(READY) ## damage files, kill every writer 200 times, 3,000 questions, fifty users (hours)
+	set -e; for part in endurance endurance_faults endurance_reading soak load; do $(BIN)/python tests/$$part.py; done
 
 browser:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || tests/install_browser.sh

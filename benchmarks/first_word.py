@@ -25,7 +25,7 @@ from typing import Any
 import llama_cpp
 import numpy as np
 import psutil
-from matplotlib.figure import Figure
+from bars import draw
 
 from fieldguide.answering.abstain import gate_for
 from fieldguide.answering.assistant import AnswerOptions, Assistant
@@ -204,19 +204,6 @@ def as_markdown(found: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def draw(found: dict[str, Any], path: Path) -> None:
-    """First words as bars."""
-    ways = found["by"]["all questions"]["ways"]
-    figure = Figure(figsize=(7, 0.5 + 0.45 * len(ways)))
-    axes = figure.subplots()
-    bars = axes.barh(list(ways), [figures["first"] for figures in ways.values()], color="#0f766e")
-    axes.bar_label(bars, fmt="%.1f s", padding=3)
-    axes.invert_yaxis()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_xlabel("seconds to the first word, median")
-    figure.savefig(path, dpi=120, bbox_inches="tight", metadata={"Software": None})
-
-
 def main() -> None:
     """Measure, print, and write where asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -250,7 +237,9 @@ def main() -> None:
     sys.stdout.write(as_markdown(found))
     if options.report:
         write_with_figures(options.report, as_markdown(found), found)
-        draw(found, options.report.with_suffix(".png"))
+        ways = found["by"]["all questions"]["ways"]
+        spans = {name: (0.0, figures["first"]) for name, figures in ways.items()}
+        draw(spans, "seconds to the first word, median", options.report.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -5,13 +5,14 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 _MAC = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
-_QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
 def executable() -> str:
@@ -28,34 +29,44 @@ def executable() -> str:
 def chromium() -> Iterator[Browser]:
     """A headless Chromium without a profile."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable(), args=[*_QUIET, "--no-first-run", "--disable-quic"])
+        browser = playwright.chromium.launch(executable_path=executable(), args=[*QUIET, "--no-first-run", "--disable-quic"])
         yield browser
         browser.close()
 
 
+def is_local(address: str) -> bool:
+    """Whether a request for this stays on the machine."""
+    return address.startswith(("data:", "blob:")) or urlsplit(address).hostname == "127.0.0.1"
+
+
 @contextmanager
 def _watched(browser: Browser, **options) -> Iterator[tuple[Page, list[str], list[str]]]:
-    """An empty page that notes the requests that would have left the machine and the errors it reported."""
+    """An empty page that notes requests that would have left the machine, and errors; such a request fails the test."""
     context = browser.new_context(**options)
     page = context.new_page()
     outside: list[str] = []
     errors: list[str] = []
-    page.on("request", lambda r: None if r.url.startswith(("http://127.0.0.1", "data:", "blob:")) else outside.append(r.url))
+    page.on("request", lambda request: None if is_local(request.url) else outside.append(request.url))
+    page.on("websocket", lambda opened: None if is_local(opened.url) else outside.append(opened.url))
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page, outside, errors
     context.close()
+    assert outside == []
+
+
+def go_to_chat(page: Page, url: str) -> None:
+    """Open the chat page, and wait until it has met its server."""
+    page.goto(url)
+    page.wait_for_selector("#question textarea")
+    page.wait_for_selector("#shelf .fg-shelf, #shelf .fg-note, #shelf .fg-problem", state="attached")
 
 
 @contextmanager
 def opened(browser: Browser, url: str, **options) -> Iterator[tuple[Page, list[str], list[str]]]:
     """The chat page, with the requests that would have left the machine and the errors it reported."""
     with _watched(browser, **options) as (page, outside, errors):
-        page.goto(url)
-        page.wait_for_selector("#question textarea")
-        page.wait_for_selector(
-            "#shelf .fg-shelf, #shelf .fg-note, #shelf .fg-problem", state="attached"
-        )  # the page has met its server
+        go_to_chat(page, url)
         yield page, outside, errors
 
 

@@ -1,6 +1,7 @@
 """What tests share: settings in a temporary folder, a five-document toy corpus, and the real weights of this checkout."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,9 @@ from fieldguide import locations
 from fieldguide.answering.abstain import ThresholdGate
 from fieldguide.answering.assistant import Assistant
 from fieldguide.answering.support import SupportChecker
-from fieldguide.assembly import Fieldguide
 from fieldguide.indexing.documents import read_folder
 from fieldguide.indexing.index import build_index, open_index
+from fieldguide.interfaces.serving.service import Service
 from fieldguide.retrieval.search import Searcher
 from fieldguide.settings import Settings, resolve_settings
 from fieldguide.weights.catalog import load_catalog
@@ -114,8 +115,8 @@ def assistant_with(toy_searcher: Searcher, embedder: WordCountEmbedder):
 def fieldguide_with(settings: Settings, embedder: WordCountEmbedder):
     """A whole Fieldguide over the toy corpus: real index, real search, and a given model in place of weights."""
 
-    def make(model) -> Fieldguide:
-        fieldguide = Fieldguide(settings)
+    def make(model) -> Service:
+        fieldguide = Service(settings)
         fieldguide._load_embedder = lambda report: embedder
         fieldguide._load_model = lambda: model
         return fieldguide
@@ -138,8 +139,9 @@ def serve(fieldguide_with):
 
     served = []
 
-    def serve(model) -> str:
+    def serve(model, **settings) -> str:
         fieldguide = fieldguide_with(model)
+        fieldguide.settings = replace(fieldguide.settings, **settings)
         page = create_app(fieldguide)
         served.append((page, fieldguide))
         url = launch(page, "127.0.0.1", free_port(), create_api(fieldguide, "test"))

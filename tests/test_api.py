@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-import uvicorn
 from starlette.testclient import TestClient
 
 from fakes import ScriptedModel
@@ -19,6 +18,7 @@ from fieldguide.interfaces import cli
 from fieldguide.interfaces.api import create_api
 from fieldguide.interfaces.running import RunningFieldguide, announced, find_running
 from fieldguide.types import Turn
+from serving import served
 
 GOOD = "The queen lays up to 2,000 eggs a day."
 QUESTION = "How many eggs does the queen lay?"
@@ -38,29 +38,14 @@ class EndlessModel(ScriptedModel):
             self.stopped = time.monotonic()
 
 
-@contextmanager
-def served(app):
-    """The application on a free port of this machine."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
-    server.should_exit = True
-    thread.join()
-
-
 @pytest.fixture
 def serve(fieldguide_with):
     """Serve an API over the toy corpus under /api, as the page's server does."""
 
     @contextmanager
     def serve(model, instance="one"):
-        from starlette.applications import Starlette
-        from starlette.routing import Mount
-
         fieldguide = fieldguide_with(model)
-        with served(Starlette(routes=[Mount("/api", create_api(fieldguide, instance))])) as url:
+        with served(create_api(fieldguide, instance)) as url:
             yield fieldguide, url
 
     return serve
@@ -68,7 +53,7 @@ def serve(fieldguide_with):
 
 def test_a_question_is_answered_by_events_as_json_lines(fieldguide_with):
     client = TestClient(create_api(fieldguide_with(ScriptedModel([GOOD])), "one"))
-    answered = client.post("/ask", json={"question": QUESTION})
+    answered = client.post("/api/ask", json={"question": QUESTION})
     events = [json.loads(line) for line in answered.text.splitlines()]
     assert answered.headers["content-type"].startswith("application/x-ndjson")
     assert [event["event"] for event in events][-1] == "Finished"
@@ -79,9 +64,9 @@ def test_a_question_is_answered_by_events_as_json_lines(fieldguide_with):
 def test_status_tells_who_answers_and_whether_all_is_loaded(fieldguide_with):
     fieldguide = fieldguide_with(ScriptedModel())
     client = TestClient(create_api(fieldguide, "one"))
-    assert client.get("/status").json()["ready"] is False
+    assert client.get("/api/status").json()["ready"] is False
     list(fieldguide.loading())
-    status = client.get("/status").json()
+    status = client.get("/api/status").json()
     assert (status["instance"], status["ready"], status["failure"]) == ("one", True, None)
 
 
@@ -97,7 +82,7 @@ def test_status_tells_who_answers_and_whether_all_is_loaded(fieldguide_with):
 )
 def test_a_request_that_makes_no_sense_is_refused_in_one_line(fieldguide_with, body, where):
     client = TestClient(create_api(fieldguide_with(ScriptedModel()), "one"))
-    answered = client.post("/ask", content=body, headers={"Content-Type": "application/json"})
+    answered = client.post("/api/ask", content=body, headers={"Content-Type": "application/json"})
     assert answered.status_code == 422
     assert where in answered.json()["error"]
     assert "\n" not in answered.json()["error"]

@@ -19,10 +19,13 @@ LAYERS = [
     {"evaluation"},
     {"trace"},
     {"assembly"},
+    {"engines"},
     {"answering", "indexing"},
     {"retrieval", "generation", "weights"},
-    {"settings", "events", "markdown", "sentences", "words"},
-    {"types", "errors", "offline", "locations", "locks", "background"},
+    {"logs"},
+    {"settings", "events", "markdown", "sentences", "words", "data_folder"},
+    {"types", "errors", "offline", "locations", "locks", "background", "characters", "files", "retries"},
+    {"memory"},
 ]
 # Heavy outside libraries, and the one module or folder that may import each.
 HOMES = {
@@ -34,11 +37,17 @@ HOMES = {
     "jinja2": "generation/",
     "gradio": ("interfaces/web/", "interfaces/learn/page.py"),
     "starlette": "interfaces/",
-    "fastapi": "interfaces/api.py",
+    "fastapi": ("interfaces/api.py", "interfaces/serving/"),
+    "prometheus_client": "interfaces/serving/metrics.py",
+    "limits": "interfaces/serving/limits.py",
     "pydantic": ("interfaces/", "trace.py"),
+    "plotly": "interfaces/learn/plotting.py",
     "typer": "interfaces/cli/",
     "rich": "interfaces/cli/",
-    "httpx": "weights/hub.py",
+    "mcp": "interfaces/mcp_server.py",
+    "httpx": ("weights/hub.py", "generation/remote.py"),
+    "tenacity": "retries.py",
+    "packaging": "interfaces/bundle/distributions.py",
     "markdown_it": "markdown.py",
     "charset_normalizer": "indexing/loading/texts.py",
     "docutils": "indexing/loading/texts.py",
@@ -106,6 +115,7 @@ def test_every_imported_library_is_declared():
     names = {"markdown_it": "markdown-it-py", "yaml": "pyyaml", "sentence_transformers": "sentence-transformers"}
     names["charset_normalizer"] = "charset-normalizer"
     names["llama_cpp"] = "llama-cpp-python"
+    names["prometheus_client"] = "prometheus-client"
     came_with = {"transformers", "jinja2", "starlette"}  # parts of sentence-transformers, llama-cpp-python and gradio
     for library in [*HOMES, *FAMILY]:
         assert names.get(library, library) in declared or library in came_with, library

@@ -11,6 +11,7 @@ from fieldguide.answering.assistant import MAX_QUESTION_CHARACTERS, AnswerOption
 from fieldguide.answering.support import SupportChecker
 from fieldguide.errors import Cancelled, GenerationError
 from fieldguide.events import (
+    Checked,
     Failed,
     Finished,
     Gated,
@@ -52,6 +53,15 @@ def test_the_events_of_an_answer_come_in_order(assistant_with):
         "Rewritten", "Retrieved", "Quoted", "Prompted", "Reading", "Gated", "Token", "Checked", "Gated",
         "Finished",
     ]  # fmt: skip
+
+
+def test_a_verdict_comes_while_the_model_writes_on_and_is_the_one_of_the_answer(assistant_with):
+    *events, last = assistant_with(ScriptedModel([f"{GOOD} A hive holds 20,000 to 60,000 bees in summer."])).answer(QUESTION)
+    first, second = [number for number, event in enumerate(events) if isinstance(event, Checked)]
+    assert any(isinstance(event, Token) for event in events[first:second])
+    assert not any(isinstance(event, Token) for event in events[second:])
+    assert tuple(events[number].sentence for number in (first, second)) == last.answer.sentences
+    assert tuple(c for number in (first, second) for c in events[number].citations) == last.answer.citations
 
 
 def test_an_answer_carries_its_citation_and_what_was_retrieved(assistant_with):
@@ -110,7 +120,7 @@ def test_a_draft_without_support_gives_way_to_one_that_has_some(assistant_with):
 
 def test_drafts_without_support_are_withdrawn_and_refused(assistant_with):
     events = list(assistant_with(ScriptedModel(["Pancakes cost 9 dollars.", "Waffles cost 8 dollars."])).answer(QUESTION))
-    assert kinds(events)[-5:] == ["Reread", "Checked", "Gated", "Withdrawn", "Finished"]
+    assert kinds(events)[-6:] == ["Token", "Checked", "Reread", "Gated", "Withdrawn", "Finished"]
     assert one(events, Withdrawn).reason
     assert events[-1].answer.text == REFUSAL
     assert events[-1].answer.citations == ()
@@ -119,7 +129,7 @@ def test_drafts_without_support_are_withdrawn_and_refused(assistant_with):
 def test_a_doubtful_draft_gives_way_to_a_surer_one_with_the_nearest_sentences_beside_the_question(assistant_with):
     model = ScriptedModel(["Perhaps 3 eggs.", GOOD])
     events = list(assistant_with(model).answer(QUESTION))
-    assert kinds(events)[5:] == ["Gated", "Token", "Reread", "Withdrawn", "Token", "Checked", "Gated", "Finished"]
+    assert kinds(events)[5:] == ["Gated", "Token", "Checked", "Reread", "Withdrawn", "Token", "Checked", "Gated", "Finished"]
     assert events[-1].answer.text == GOOD
     beside = [part.text for part in model.prompts[1] if part.kind == "quote"]
     assert beside == [f"- {quote.text}\n" for quote in reversed(one(events, Reread).quotes)]
@@ -131,7 +141,7 @@ def test_a_doubtful_draft_gives_way_to_a_surer_one_with_the_nearest_sentences_be
 def test_a_second_draft_that_is_no_surer_is_not_shown(assistant_with):
     doubtful = "Perhaps the queen lays up to 2,000 eggs a day."
     events = list(assistant_with(ScriptedModel([doubtful, "Perhaps never."])).answer(QUESTION))
-    assert kinds(events)[5:] == ["Gated", "Token", "Reread", "Checked", "Gated", "Finished"]
+    assert kinds(events)[5:] == ["Gated", "Token", "Checked", "Reread", "Gated", "Finished"]
     assert events[-1].answer.text == doubtful
 
 

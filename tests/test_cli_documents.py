@@ -2,13 +2,17 @@
 
 import json
 import os
+import signal
 import sys
 
 import pytest
 
-from fakes import ScriptedModel
+from fakes import ScriptedModel, WordCountEmbedder
+from fieldguide.indexing.ingest import IngestReport
+from fieldguide.indexing.own_documents import as_loading
 from fieldguide.interfaces import cli
-from sample_files import FACT, OTHER, pdf
+from sample_files import FACT, OTHER, SAMPLES, pdf
+from test_loading import BAD
 
 QUESTION = "Who built the Quillon lighthouse in 1911?"
 
@@ -58,6 +62,63 @@ def test_ingest_says_what_it_did_and_why_it_skipped(run, folder):
     assert "Ingesting: " in err
 
 
+def test_every_bad_file_of_a_folder_is_told_with_its_reason_and_the_rest_go_in(run, folder):
+    for name, (content, _) in BAD.items():
+        (folder / name).write_bytes(content)
+    (folder / "loop").symlink_to(folder)
+    (folder / "itself.txt").symlink_to(folder / "itself.txt")
+    (folder / "two\nlines.txt").write_text("A name of two lines.")
+    (folder / "line.txt").write_bytes(b"")
+    os.truncate(folder / "line.txt", 200_000_000)
+    status, out, _ = run("ingest", folder, folder / ".." / "mine" / "oil.txt", "/proc/self/mem")
+    assert status == 0
+    assert out.startswith("3 added, 0 changed, 0 unchanged,")
+    told = " ".join(out.split())
+    for name, (_, reason) in BAD.items():
+        assert name in told
+        assert reason in told
+    for problem in ("larger than 100 MB", "Too many levels of symbolic links", "Input/output error"):
+        assert problem in told
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to this user")
+def test_a_file_that_may_not_be_read_is_told(run, folder):
+    (folder / "oil.txt").chmod(0)
+    assert "It cannot be read: Permission denied." in " ".join(run("ingest", folder)[1].split())
+
+
+def test_patterns_of_files_are_ingested(run, folder):
+    status, out, _ = run("ingest", folder / "*.md", folder / "o?l.txt")
+    assert status == 0
+    assert out.startswith("2 added")
+
+
+def test_progress_tells_files_passages_rate_and_time_left():
+    report = IngestReport(files=200, added=48, passages=130, seconds=12.0)
+    report.skipped += [("a.txt", "It is empty.")] * 2
+    loading = as_loading(report)
+    assert loading.share == 0.25
+    assert loading.detail == "50 of 200 files, 130 passages, 4.2 files/s, 36 s left"
+
+
+def test_ctrl_c_ends_an_ingest_and_keeps_what_is_done(run, folder, monkeypatch):
+    for number in range(300):
+        (folder / f"{number:03}.txt").write_text(f"Light number {number} stands at the coast.")
+    embed = WordCountEmbedder.embed
+
+    def interrupted(self, texts):
+        if len(texts) > 30:  # a batch of passages
+            os.kill(os.getpid(), signal.SIGINT)
+        return embed(self, texts)
+
+    monkeypatch.setattr(WordCountEmbedder, "embed", interrupted)
+    status, out, err = run("ingest", folder)
+    assert status == 0
+    assert out.startswith("Cancelled; what was done is kept. ")
+    assert "Stopping; what is done is kept." in err
+    assert 0 < len(json.loads(run("documents", "list", "--json")[1])) < 300
+
+
 def test_ingest_of_nothing_that_can_be_read_is_exit_1(run, tmp_path):
     status, out, err = run("ingest", tmp_path / "nowhere.txt")
     assert status == 1
@@ -82,6 +143,36 @@ def test_an_answer_cites_an_own_document_with_its_heading(run, ingested):
     _, out, _ = run("ask", QUESTION, "--collection", "coast")
     assert out.startswith(FACT)
     assert "[1] towers.md, Quillon" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [("lights.pdf", "page 2"), ("lights.pptx", "slide 2 > Quillon"), ("lights.docx", "Quillon"), ("lights.py", "lines 1-4")],
+)
+def test_an_answer_cites_page_slide_heading_or_lines(run, tmp_path, name, place):
+    (tmp_path / name).write_bytes(SAMPLES[name][0])
+    run("ingest", tmp_path / name, "--collection", "coast")
+    assert f"[1] {name}, {place}" in run("ask", QUESTION, "--collection", "coast")[1]
+
+
+def test_a_search_names_sheet_and_rows(run, tmp_path):
+    (tmp_path / "lights.xlsx").write_bytes(SAMPLES["lights.xlsx"][0])
+    run("ingest", tmp_path / "lights.xlsx", "--collection", "coast")
+    assert "Lighthouses > rows 2-3" in run("search", QUESTION, "--collection", "coast")[1]
+
+
+def test_ask_searches_all_collections_unless_told_otherwise(run, ingested, folder):
+    (folder / "paint.txt").write_text("The Quillon lighthouse was painted red in 1950.")
+    run("ingest", folder / "paint.txt", "--collection", "paint")
+
+    def retrieved(*names):
+        options = [part for name in names for part in ("--collection", name)]
+        found = json.loads(run("ask", QUESTION, "--json", *options)[1])
+        return {hit["document"] for hit in found["retrieved"]}
+
+    assert retrieved() >= {"towers.md", "paint.txt", "lighthouses.md"}
+    assert retrieved("coast", "paint") == {"towers.md", "oil.txt", "paint.txt"}
+    assert retrieved("paint") == {"paint.txt"}
 
 
 def test_search_looks_where_it_is_told(run, ingested):

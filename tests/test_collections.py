@@ -1,12 +1,12 @@
 """Collections of own documents: they grow and shrink a document at a time, and a kill at any moment leaves one to search."""
 
 import os
-import signal
+import shutil
 import sqlite3
 import threading
-import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fakes import WordCountEmbedder
@@ -16,7 +16,7 @@ from fieldguide.indexing.discovery import find_files
 from fieldguide.indexing.ingest import ingest
 from fieldguide.indexing.library import Library
 from fieldguide.indexing.loading.pool import LoaderPool
-from killed import start_ingest
+from killed import Started, seconds_of_an_ingest
 from sample_files import FACT, OTHER, SAMPLES
 
 QUESTION = "Who built the Quillon lighthouse?"
@@ -158,19 +158,55 @@ def test_a_pattern_names_files_and_patterns_choose_in_folders(folder):
     assert [f.name for f in find_files([str(folder)], exclude=["deep", "*.txt"])] == ["quillon.md"]
 
 
-def test_a_removed_document_leaves_no_trace(add, library, folder, tmp_path):
+def places_of(vector, folder):
+    """The files in which these numbers stand, as Chroma (32 bits) or our own store (16 bits) writes them."""
+    found = set()
+    for path in folder.rglob("*"):
+        content = path.read_bytes() if path.is_file() else b""
+        for kind, step in ((np.float32, 4), (np.float16, 2)):
+            for offset in range(step):
+                numbers = np.frombuffer(content[offset : len(content) - (len(content) - offset) % step], kind)
+                windows = np.lib.stride_tricks.sliding_window_view(numbers, len(vector)) if len(numbers) >= len(vector) else []
+                if len(windows) and (np.abs(np.asarray(windows, np.float32) - vector).max(axis=1) < 1e-3).any():
+                    found.add(path.name)
+    return found
+
+
+@pytest.mark.parametrize("others", [0, 30])
+def test_a_removed_document_leaves_no_trace(add, library, folder, others):
+    for number in range(others):
+        (folder / f"{number}.txt").write_text(f"Light number {number} stands at the coast.")
     add(folder)
     collection = library.collection("mine")
+    stored = collection.store.stored_vectors([passage.id for passage in collection.store.passages_of("quillon.md")])
+    assert places_of(stored[next(iter(stored))], collection.folder) >= {"chroma.sqlite3"}  # so it would be found
     with collection.writing(lambda: None):
         gone = collection.remove(["quillon.md"])
     assert [chunk.text for chunk in gone] == [FACT, OTHER]
     assert collection.store.by_keywords("Quillon Jevons", 5) == []
-    assert [d.name for d in collection.store.documents()] == ["tides.txt"]
+    assert len(collection.store.documents()) == collection.vectors.count() == others + 1
     assert_whole(collection)
     collection.close()
     library._opened.clear()
-    for path in (collection.folder).rglob("*"):
+    for path in collection.folder.rglob("*"):
+        content = path.read_bytes().lower() if path.is_file() else b""
+        assert b"jevon" not in content, path
+        assert not any(chunk.id.encode() in content for chunk in gone), path
+    assert [places_of(vector, collection.folder) for vector in stored.values()] == [set(), set()]
+    assert best(library, "Which light follows the Moon?")
+
+
+def test_a_kill_while_a_document_is_removed_leaves_no_trace_of_it_either(add, library, folder):
+    add(folder)
+    collection = library.collection("mine")
+    stored = collection.store.stored_vectors([passage.id for passage in collection.store.passages_of("quillon.md")])
+    collection.store.remove_document("quillon.md")  # and no more: Chroma has not been told, no file rewritten
+    library.close()
+    assert best(library) == "Tides follow the Moon."
+    library.close()
+    for path in collection.folder.rglob("*"):
         assert not path.is_file() or b"jevon" not in path.read_bytes().lower(), path
+    assert [places_of(vector, collection.folder) for vector in stored.values()] == [set(), set()]
 
 
 def test_word_counts_go_down_with_a_document(add, library, folder):
@@ -203,6 +239,20 @@ def test_token_vectors_take_less_room_once_there_are_many(add, library, folder, 
     assert collection.search(QUESTION, 1, wide).hits[0].chunk.text == FACT
 
 
+def test_a_large_ingest_takes_less_room_before_it_ends(add, library, folder, monkeypatch):
+    monkeypatch.setattr(collection_module, "_REDUCED_WITHIN", 100)
+    for number in range(300):
+        (folder / f"{number}.txt").write_text(f"Light number {number} stands at the coast.")
+    widths = []
+    add(
+        folder,
+        embedder=(wide := WordCountEmbedder(200)),
+        progress=lambda r: widths.append(library.collection("mine").store.directions.shape[1]),
+    )
+    assert {200, 128} == set(widths)
+    assert library.collection("mine").search(QUESTION, 1, wide).hits[0].chunk.text == FACT
+
+
 # Several collections
 
 
@@ -222,6 +272,66 @@ def test_collections_are_searched_alone_and_together(add, library, folder, toy_d
     assert {"lighthouses.md", "quillon.md", "note.txt"} <= {hit.chunk.document for hit in together}
     assert [hit.rank for hit in together] == list(range(1, len(together) + 1))
     assert library.chunks([hit.chunk.id for hit in together]) == [hit.chunk for hit in together]
+
+
+def test_scores_over_two_collections_are_those_of_one_that_holds_both(add, library, tmp_path, toy_documents):
+    from fieldguide.indexing.index import build_index
+
+    build_index(toy_documents[:1], WordCountEmbedder(), tmp_path / "data", lambda *_: None)
+    for number in range(40):  # in this one, the word "oil" says nothing and "Quillon" says much
+        (tmp_path / f"large-{number}.txt").write_text(f"Light number {number} at the coast burns oil.")
+    (tmp_path / "small-1.txt").write_text("Oil lamps are old.")
+    (tmp_path / "small-2.txt").write_text("Quillon is a name.")
+    large, small = (sorted(tmp_path.glob(f"{name}-*.txt")) for name in ("large", "small"))
+    add(*large, name="large")
+    add(*small, name="small")
+    add(*large, *small, name="both")
+    question, embedder = "Does the light at Quillon burn oil?", WordCountEmbedder()
+
+    def ranked(*names):
+        hits = library.search(embedder, names).search(question, 10).hits
+        return [(hit.chunk.document, round(hit.score, 5)) for hit in hits]
+
+    def alone(name):
+        hits = library.collection(name).search(question, 10, embedder).hits
+        return {hit.chunk.document: round(hit.score, 5) for hit in hits}
+
+    one, two = ranked("both"), ranked("large", "small")
+    assert [score for _, score in two] == [score for _, score in one]
+    assert {name for name, score in two if score > one[-1][1]} == {name for name, score in one if score > one[-1][1]}
+    # each weighed by itself, the small one would overrate its passages
+    assert alone("small")["small-1.txt"] != dict(two).get("small-1.txt", 0.0)
+
+
+def test_a_damaged_collection_names_its_folder_and_leaves_the_guides_alone(add, library, folder, toy_documents, tmp_path):
+    from fieldguide.indexing.index import build_index
+
+    build_index(toy_documents, WordCountEmbedder(), tmp_path / "data", lambda *_: None)
+    add(folder)
+    where = library.collection("mine").folder
+    library.close()
+    (where / "library.sqlite").write_bytes(b"no database, but long enough to be looked at" * 100)
+    with pytest.raises(SearchIndexError, match=where.name) as caught:
+        library.search(WordCountEmbedder()).search(QUESTION, 3)
+    assert caught.value.remedy == "Remove that folder, and ingest its files again: fieldguide ingest PATH..."
+    assert library.search(WordCountEmbedder(), ["guides"]).search(QUESTION, 3).hits
+
+
+@pytest.mark.parametrize("damaged", ["chroma.sqlite3", "data_level0.bin", "header.bin", "folder"])
+def test_damage_to_chromas_files_is_mended_by_the_next_search(add, library, folder, damaged):
+    for number in range(30):
+        (folder / f"{number}.txt").write_text(f"Light number {number} stands at the coast.")
+    add(folder)
+    collection = library.collection("mine")
+    collection.vectors.rewrite(64)  # has Chroma write its index
+    library.close()
+    for path in (collection.folder / "chroma").rglob("*"):
+        if path.name == damaged:
+            path.write_bytes(b"damaged" * 10)
+    if damaged == "folder":
+        shutil.rmtree(collection.folder / "chroma")
+    assert best(library) == FACT
+    assert_whole(library.collection("mine"))
 
 
 def test_a_collection_is_renamed_and_deleted(add, library, folder):
@@ -301,21 +411,30 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(add, library, folder,
     assert "Make room" in caught.value.remedy
 
 
-@pytest.mark.parametrize("after", [0.0, 0.1, 0.25, 0.5, 0.9])
-def test_a_kill_loses_nothing_that_was_reported_done(add, library, folder, tmp_path, after):
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.45, 0.7, 0.95])
+def test_a_kill_loses_nothing_that_was_reported_done(add, library, folder, tmp_path, share):
     for number in range(200):
         (folder / f"{number}.txt").write_text(f"Light number {number} stands at the coast and burns oil.")
     (folder / "quillon.md").rename(folder / "!first.md")
-    child = start_ingest(tmp_path / "data", folder)
-    time.sleep(after)
-    child.send_signal(signal.SIGKILL)
-    told = child.communicate()[0].split()
-    done = int(told[-1]) if told else 0
+    whole = seconds_of_an_ingest(tmp_path / "elsewhere", folder)
+    started = Started(tmp_path / "data", folder)
+    started.kill(share * whole)
     collection = library.collection("mine")
     collection.search(QUESTION, 1, WordCountEmbedder())  # opens, and tells Chroma what it missed
     assert_whole(collection)
-    assert sum(bool(document.sha256) for document in collection.store.documents()) >= done
+    assert sum(bool(document.sha256) for document in collection.store.documents()) >= started.done
     add(folder)
     assert len(collection.store.documents()) == 202
     assert_whole(collection)
     assert best(library) == FACT
+
+
+def test_two_processes_at_once_leave_a_whole_collection(library, folder, tmp_path):
+    for number in range(60):
+        (folder / f"{number}.txt").write_text(f"Light number {number} stands at the coast.")
+    both = [Started(tmp_path / "data", folder) for _ in range(2)]
+    for one in both:
+        one.wait()
+    assert sorted(one.done for one in both) == [0, 62]
+    assert len(library.collection("mine").store.documents()) == 62
+    assert_whole(library.collection("mine"))

@@ -71,7 +71,9 @@ def test_the_latest_stands_first(store, monkeypatch):
 
 def test_of_a_thousand_only_the_latest_are_read_and_each_only_once(store, tmp_path, monkeypatch):
     first = kept(store, "The very first?")
-    text, folder = file_of(tmp_path, first).read_text(), tmp_path / "conversations" / OWNER
+    content = json.loads(file_of(tmp_path, first).read_text())
+    del content["sha256"]  # as older ones have none
+    text, folder = json.dumps(content), tmp_path / "conversations" / OWNER
     os.utime(file_of(tmp_path, first), (1, 1))
     for number in range(999):
         (folder / f"{number:032}.json").write_text(text.replace(first.id, f"{number:032}").replace("very first", "later"))
@@ -208,6 +210,7 @@ def test_the_markdown_carries_the_receipts():
         "`bees.md`, Hives",
         "scripted (abc)",
         "index 123",
+        "searched coast",
         "seed 7",
         "Fieldguide 0",
     ):

@@ -1,12 +1,15 @@
 """The Library page in a real browser: adding, looking at, asking and removing one's own documents."""
 
 import http.client
+import json
+import re
+import time
 from urllib.parse import urlsplit
 
 import pytest
 
 from browser import ask, finished, opened, says, serious
-from fakes import ScriptedModel
+from fakes import ScriptedModel, WordCountEmbedder
 from sample_files import FACT, pdf
 
 pytestmark = pytest.mark.browser
@@ -48,7 +51,7 @@ def test_uploaded_files_are_added_and_the_bad_ones_told_with_reasons(page):
     says(page, "#collections", "coast")
     page.click("[aria-label='Show the documents of coast']")
     says(page, "#documents", "coast.md")
-    page.click("#documents a")
+    page.click("#rows a")
     says(page, "main", FACT)
 
 
@@ -72,6 +75,93 @@ def test_a_document_and_a_collection_can_be_removed(page):
     page.on("dialog", lambda dialog: dialog.accept())
     page.click("[aria-label='Delete coast']")
     says(page, "#collections", "no documents of your own yet")
+
+
+def test_a_kept_answer_keeps_its_quote_of_a_removed_document(browser, page, url, tmp_path):
+    upload(page, ("coast.md", f"# Coast\n\n## Towers\n\n{FACT}\n".encode()))
+    says(page, "#results", "1 added")
+    with opened(browser, url) as (chat, _, _):
+        ask(chat, "Who built the Quillon lighthouse, says coast?")
+        finished(chat)
+        card = chat.locator(".fg-card", has_text="coast.md").first
+        link = card.locator("a.fg-open").get_attribute("href")
+        assert FACT in chat.request.get(url + link.lstrip("/")).text()
+        with chat.expect_download() as saving:
+            chat.get_by_role("link", name="JSON").click()
+        saving.value.save_as(tmp_path / "saved.json")
+        receipt = json.loads((tmp_path / "saved.json").read_text())["conversation"]["exchanges"][0]["receipt"]
+        assert receipt["collections"] == ["guides", "coast"]
+        page.click("[aria-label='Show the documents of coast']")
+        page.click("[aria-label='Remove coast.md']")
+        says(page, "#collections", "0")
+        chat.reload()
+        says(chat, "#conversation", FACT)
+        card = chat.locator(".fg-card", has_text="coast.md").first
+        assert FACT in card.text_content()
+        assert "No longer in the library" in card.text_content()
+        gone = chat.request.get(url + link.lstrip("/"))
+        assert gone.status == 404
+        assert "no longer in the library" in gone.text()
+
+
+def test_long_lists_come_in_pages_and_names_can_be_looked_for(page):
+    upload(page, *((f"light-{number:03}.txt", f"Light {number} burns oil.".encode()) for number in range(105)))
+    says(page, "#results", "105 added")
+    page.click("[aria-label='Show the documents of coast']")
+    says(page, "#documents", "1 to 100 of 105")
+    page.click("[aria-label='Later documents']")
+    says(page, "#documents", "101 to 105 of 105")
+    says(page, "#documents", "light-104.txt")
+    page.click("[aria-label='Earlier documents']")
+    says(page, "#documents", "1 to 100 of 105")
+    page.fill("#part", "t-07")
+    says(page, "#documents", "1 to 10 of 10")
+    page.fill("#part", "%")
+    says(page, "#documents", "None has that in its name.")
+
+
+def test_the_passages_of_a_long_document_come_in_pages(page, url):
+    text = "# Lights\n\n" + "".join(f"## Light {number}\n\nIt burns oil.\n\n" for number in range(230))
+    upload(page, ("lights.md", text.encode()))
+    says(page, "#results", "1 added")
+    page.click("[aria-label='Show the documents of coast']")
+    page.click("#rows a")
+    says(page, "main", "Passages 1 to 100 of 230.")
+    says(page, "main", "230 passages, added 20")
+    says(page, "main", "From: uploaded")
+    page.get_by_role("link", name="Later").first.click()
+    page.get_by_role("link", name="Later").first.click()
+    says(page, "main", "Passages 201 to 230 of 230.")
+    says(page, "main", "Light 229")
+
+
+def test_a_collection_is_renamed_and_indexed_again(page):
+    upload(page, ("coast.md", FACT.encode()))
+    says(page, "#results", "1 added")
+    page.once("dialog", lambda dialog: dialog.accept("shore"))
+    page.click("[aria-label='Rename coast']")
+    says(page, "#collections", "shore")
+    page.click("[aria-label='Index shore again']")
+    says(page, "#results", "Indexing shore again")
+    page.click("[aria-label='Look for changed files of shore']")
+    says(page, "#results", "Nothing has changed.")
+
+
+def test_work_shows_how_far_it_is_and_can_be_cancelled(page, monkeypatch):
+    embed = WordCountEmbedder.embed
+
+    def slowly(self, texts):
+        time.sleep(1.0 if len(texts) > 1 else 0)  # a batch of passages
+        return embed(self, texts)
+
+    monkeypatch.setattr(WordCountEmbedder, "embed", slowly)
+    upload(page, *((f"light-{number:03}.txt", f"Light {number} burns oil.".encode()) for number in range(400)))
+    page.wait_for_function(
+        r"/\d+ of 400 files, \d+ passages, [\d.]+ files\/s, \d+ (s|min) left/.test(document.querySelector('#detail').innerText)"
+    )
+    page.click("#cancel")
+    says(page, "#results", "Cancelled; what was done is kept.")
+    assert 0 < int(re.search(r"(\d+) added", page.inner_text("#results")).group(1)) < 400
 
 
 def test_a_name_that_cannot_be_is_refused_in_one_line(page):
@@ -106,7 +196,7 @@ def test_nothing_is_wider_than_the_window_and_axe_finds_nothing(browser, url, wi
     says(page, "#documents", "coastcoast")
     assert serious(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.click("#documents a")
+    page.click("#rows a")
     says(page, "main", FACT)
     assert serious(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -120,4 +210,5 @@ def test_where_to_search_is_asked_once_there_is_more_than_the_guides(browser, pa
     says(page, "#results", "1 added")
     with opened(browser, url, viewport={"width": 1440, "height": 1200}) as (chat, _, _):
         chat.locator("#where").wait_for()
+        assert "The guides and all of your own documents, unless you choose." in chat.inner_text("#where")
         assert serious(chat) == []

@@ -8,6 +8,10 @@ import pytest
 from browser import answers, ask, finished, free_port, opened, says
 from fakes import ScriptedModel, SlowModel
 from fieldguide.errors import WeightsError
+from fieldguide.generation import llama
+from fieldguide.generation.llama import LlamaModel
+from fieldguide.generation.llama_context import LlamaContext
+from fieldguide.generation.model import Cancellation
 from fieldguide.interfaces.api import create_api
 from fieldguide.interfaces.web.app import create_app, launch
 
@@ -18,17 +22,6 @@ TALL = "It is 37 metres tall."
 QUESTION = "How many eggs does the queen lay?"
 
 
-class BusyModel(ScriptedModel):
-    """Computes for as long as it is let."""
-
-    def write(self, options, cancellation):
-        for token in super().write(options, cancellation):
-            yield token
-            until = time.monotonic() + 120
-            while time.monotonic() < until and not cancellation.is_cancelled:
-                sum(range(10_000))
-
-
 def seconds_computed(for_seconds: float = 1.0) -> float:
     """How long this process, the page's server, computes during the next seconds."""
     process = psutil.Process()
@@ -36,15 +29,6 @@ def seconds_computed(for_seconds: float = 1.0) -> float:
     time.sleep(for_seconds)
     after = process.cpu_times()
     return after.user + after.system - before.user - before.system
-
-
-def soon(holds) -> bool:
-    """Whether this holds within half a minute: other work on the machine may take its time from ours."""
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        if holds():
-            return True
-    return False
 
 
 class Recording(ScriptedModel):
@@ -134,21 +118,61 @@ def test_escape_stops(browser, serve):
         says(page, "#conversation .fg-failure", "Stopped", timeout=3000)
 
 
-@pytest.mark.parametrize("how", ["Escape", "button"])
-def test_a_stop_ends_the_computation_itself(browser, serve, how):
-    with opened(browser, serve(BusyModel(["word " * 3]))) as (page, _, _):
+@pytest.fixture
+def endless(tiny_model_path, monkeypatch):
+    """Real weights that never come to an end by themselves, and a note of what llama.cpp is asked and when it is done."""
+    notes: dict[str, list[float]] = {"begun": [], "ended": [], "stopped": []}
+    decode, cancel = LlamaContext.decode, Cancellation.cancel
+
+    def noted_decode(self, *given):
+        notes["begun"].append(time.process_time())
+        try:
+            decode(self, *given)
+        finally:
+            notes["ended"].append(time.process_time())
+
+    def noted_cancel(self):
+        notes["stopped"].append(time.process_time())
+        cancel(self)
+
+    monkeypatch.setattr(LlamaContext, "decode", noted_decode)
+    monkeypatch.setattr(Cancellation, "cancel", noted_cancel)
+    monkeypatch.setattr(LlamaModel, "log_probability", lambda *_: -5.0)  # the gate lets it write
+    monkeypatch.setattr(llama.llama_cpp, "llama_vocab_is_eog", lambda *_: False)
+    return LlamaModel(tiny_model_path, context_length=8192, threads=2), notes
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize(("doing", "how"), [("Reading", "Stop"), ("Answering", "Escape")])
+def test_a_stop_leaves_the_processor_idle_within_three_tenths_of_a_second(browser, serve, toy_folder, endless, doing, how):
+    model, notes = endless
+    for number in range(12):  # many long passages, so that there is something to stop
+        words = " ".join(f"The queen of hive {number} lays {n} eggs on day {n}." for n in range(20))
+        (toy_folder / f"hive-{number}.md").write_text(f"# Hive {number}\n\n{words}\n")
+    url = serve(model, passages=12 if doing == "Reading" else 2, answer_tokens=3000, context_length=8192)
+    with opened(browser, url) as (page, _, _):
         ask(page, QUESTION)
-        says(page, "#under-way", "word")
-        assert soon(lambda: seconds_computed() > 0.5)
-        if how == "Escape":
-            page.keyboard.press("Escape")
-        else:
+        says(page, "#status", doing)
+        if doing == "Answering":
+            page.wait_for_function("document.querySelector('#under-way .fg-prose').innerText.length > 20")
+        before = len(notes["ended"])
+        notes["stopped"].clear()
+        if how == "Stop":
             page.click("#stop")
+        else:
+            page.keyboard.press("Escape")
         says(page, "#conversation .fg-failure", "Stopped")
-        assert soon(lambda: seconds_computed() < 0.25)  # what is left is telling its state once a second
+        stopped, begun, ended = notes["stopped"][0], notes["begun"][:], notes["ended"][:]
+        assert before < len(ended)  # it was computing when it was stopped
+        # Processor seconds of both threads: they pass as fast on a busy machine as on a quiet one.
+        assert ended[-1] - stopped < 2 * 0.3
+        assert seconds_computed() < 0.25  # what is left is telling its state once a second
+        assert (notes["begun"], notes["ended"]) == (begun, ended)
+        assert (page.locator("#conversation .fg-prose").count() == 0) == (doing == "Reading")
 
 
-def test_what_a_follow_up_searched_for_is_shown_and_can_be_changed(browser, serve):
+@pytest.mark.parametrize("how", ["button", "Enter"])
+def test_what_a_follow_up_searched_for_is_shown_and_can_be_changed(browser, serve, how):
     with opened(browser, serve(ScriptedModel(["The Quillon lighthouse was built by Marta Jevons in 1911.", TALL, GOOD]))) as (
         page,
         *_,
@@ -157,12 +181,17 @@ def test_what_a_follow_up_searched_for_is_shown_and_can_be_changed(browser, serv
         finished(page)
         ask(page, "How tall is it?")
         finished(page, 2)
-        assert "Who built the Quillon lighthouse?" in page.input_value("form.fg-searched input")
-        page.fill("form.fg-searched input", "eggs the queen lays a day")
-        page.click("form.fg-searched button")
+        searched = "Who built the Quillon lighthouse? The Quillon lighthouse was built by Marta Jevons in 1911. How tall is it?"
+        assert page.input_value("form.fg-searched textarea") == searched
+        assert page.locator("form.fg-searched textarea").evaluate("one => one.scrollHeight <= one.clientHeight")  # all is seen
+        page.fill("form.fg-searched textarea", "eggs the queen lays a day")
+        if how == "button":
+            page.click("form.fg-searched button")
+        else:
+            page.press("form.fg-searched textarea", "Enter")
         says(page, "#source-1", "The queen lays up to 2,000 eggs")
         finished(page, 2)
-        assert page.input_value("form.fg-searched input") == "eggs the queen lays a day"
+        assert page.input_value("form.fg-searched textarea") == "eggs the queen lays a day"
 
 
 @pytest.mark.parametrize("width", [360, 1440])

@@ -1,14 +1,17 @@
 """Conversations that the page keeps, and how it bears reloads and restarts, in a real browser."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from browser import answers, ask, finished, free_port, opened, says
 from fakes import ScriptedModel, SlowModel
 from fieldguide.interfaces.api import create_api
+from fieldguide.interfaces.conversation_store import ConversationStore
 from fieldguide.interfaces.conversations import Conversation, Exchange, to_json
 from fieldguide.interfaces.web.app import create_app, launch
+from served import start_page
 
 pytestmark = pytest.mark.browser
 
@@ -73,10 +76,11 @@ def test_older_conversations_are_shown_when_they_are_asked_for(browser, serve, s
     with opened(browser, serve(ScriptedModel([GOOD])), **WIDE) as (page, _, _):
         ask(page, QUESTION)
         finished(page)
+        store = ConversationStore(settings.data_dir / "conversations")
         (path,) = (settings.data_dir / "conversations").rglob("*.json")
+        owner, kept_one = path.parent.name, store.load(path.parent.name, path.stem)
         for number in range(60):
-            copy = path.read_text().replace(path.stem, f"{number:032}")
-            (path.parent / f"{number:032}.json").write_text(copy)
+            store.save(owner, replace(kept_one, id=f"{number:032}"))
         page.reload()
         page.get_by_role("button", name="Show 11 older ones").click()
         page.wait_for_function("document.querySelectorAll('#shelf .fg-kept').length == 61")
@@ -173,3 +177,42 @@ def test_a_restart_of_the_server_is_told_and_survived(browser, fieldguide_with):
         finished(page, 2)
     again.close()
     fieldguide.close()
+
+
+def test_a_restart_of_the_server_is_told_whoever_loads_the_page_again(browser, fieldguide_with):
+    fieldguide, port = fieldguide_with(ScriptedModel([GOOD])), free_port()
+    app = create_app(fieldguide)
+    with opened(browser, launch(app, "127.0.0.1", port, create_api(fieldguide, "first"))) as (page, _, _):
+        page.wait_for_function("sessionStorage.getItem('fieldguide-instance') === 'first'")
+        page.reload()
+        page.wait_for_function("document.querySelector('#engine').innerText.includes('Ready')")
+        assert page.inner_text("#connection") == ""
+        page.route("**/api/status", lambda route: route.abort())
+        app.close()
+        again = create_app(fieldguide)
+        launch(again, "127.0.0.1", port, create_api(fieldguide, "second"))
+        page.reload()
+        page.unroute("**/api/status")
+        says(page, "#connection", "Fieldguide was started again.")
+    again.close()
+    fieldguide.close()
+
+
+def test_a_server_that_is_killed_in_the_middle_of_an_answer_leaves_the_question_and_says_so(browser, tmp_path, toy_folder):
+    port = free_port()
+    killed = start_page(tmp_path / "data", toy_folder, port, "word " * 200)
+    with opened(browser, f"http://127.0.0.1:{port}/") as (page, _, _):
+        ask(page, QUESTION)
+        says(page, "#under-way", "word")
+        killed.kill()
+        killed.wait()
+        says(page, "#connection", "The connection to Fieldguide is lost. Start it again with: fieldguide chat.")
+        again = start_page(tmp_path / "data", toy_folder, port, GOOD)
+        says(page, "#connection", "Fieldguide was started again.", timeout=60_000)
+        finished(page)
+        assert page.inner_text("#conversation h2.fg-question") == QUESTION
+        assert page.inner_text(".fg-failure") == "The answer was interrupted. Try again when you like."
+        page.click("[data-do=again]")
+        says(page, "#conversation .fg-prose", GOOD)
+    again.kill()
+    again.wait()

@@ -65,9 +65,10 @@ def test_every_lesson_completes_by_doing_what_it_asks(browser, serve):
         for number, lesson in enumerate(LESSONS, 1):
             page.click(f"[data-lesson={lesson.name}] .fl-lesson-head")
             page.wait_for_selector(f"#idea-{lesson.name}", state="visible")
+            page.wait_for_selector(f"{box(lesson.stage)}.fl-outlined")
             says(page, "#score", f"{number - 1} of {len(LESSONS)} done")
             do(page, lesson)
-            says(page, "#score", f"{number} of {len(LESSONS)} done")
+            says(page, "#score", f"{number} of {len(LESSONS)} done", timeout=120_000)  # some tasks search anew
         assert outside == []
         assert errors == []
 
@@ -103,6 +104,15 @@ def test_a_link_opens_a_lesson_and_a_run_in_large_type(browser, serve):
         assert "question=refusal" in page.url
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_lesson_that_is_opened_is_in_sight(browser, serve, width):
+    last = LESSONS[-1].name
+    with learning(browser, serve(ScriptedModel()), f"?lesson={last}", viewport={"width": width, "height": 740}) as (page, _, _):
+        rail, task = page.locator(".fl-rail").bounding_box(), page.locator(f"#lesson-{last} .fl-lesson-head").bounding_box()
+        assert rail["y"] <= task["y"]
+        assert task["y"] + task["height"] <= min(740, rail["y"] + rail["height"])
+
+
 def test_one_stage_is_open_at_a_time_and_escape_closes_it(browser, serve):
     with learning(browser, serve(ScriptedModel())) as (page, _, _):
         for stage in STAGES:
@@ -124,6 +134,7 @@ def test_one_stage_is_open_at_a_time_and_escape_closes_it(browser, serve):
         ("refusal", "check", "#why-it-refused", "The guides do not answer"),
         ("gan", "timings", "#what-the-cache-saved", "with an empty cache the same prompt took"),
         ("gan", "map", "#where-the-map-misleads", "on the map"),
+        ("stale", "file", "#what-a-stale-index-is", "changed since"),
     ],
 )
 def test_the_page_itself_answers(browser, serve, run, stage, where, what):
@@ -144,15 +155,191 @@ def test_every_failure_is_one_click_away(browser, serve):
         assert errors == []
 
 
+def test_a_stale_index_is_told_from_the_guides_as_they_are_now(browser, serve):
+    with learning(browser, serve(ScriptedModel())) as (page, _, _):
+        page.click("[data-failure=stale]")
+        says(page, "#stage-check", "The guides as they are now do not say this sentence")
+
+
+def shares(page) -> list[str]:
+    """What the temperature makes of the runners-up, from the table behind the plot."""
+    return page.locator(".fl-choices tbody tr td:last-child").all_text_contents()
+
+
 def test_temperature_changes_the_shares(browser, serve):
     with learning(browser, serve(ScriptedModel())) as (page, _, _):
         page.click(box("answer"))
         page.locator(".fl-token").nth(2).click()
-        before = page.inner_text(".fl-choices")
+        before = shares(page)
+        assert len(before) == 10
         slide(page, "temperature", 2)
-        assert page.inner_text(".fl-choices") != before
+        assert shares(page) != before
+        says(page, ".fl-choices .fl-readout", "At temperature 2")
         slide(page, "temperature", 0)
-        assert "100.0%" in page.inner_text(".fl-choices li >> nth=0")
+        assert shares(page)[:2] == ["100.0%", "0.0%"]
+
+
+DRAWN = "[...document.querySelectorAll('.fl-plot')].filter(f => f.offsetParent).every(f => f.querySelector('svg.main-svg'))"
+
+
+def test_every_plot_is_drawn_from_this_machine_and_only_when_it_is_to_be_seen(browser, serve):
+    with learning(browser, serve(ScriptedModel())) as (page, outside, errors):
+        assert page.evaluate("typeof window.Plotly") == "undefined"
+        for stage in STAGES:
+            page.click(box(stage.name))
+            page.wait_for_function(DRAWN)
+        assert page.locator(".fl-plot svg.main-svg").count() > 0
+        assert page.evaluate("typeof window.Plotly") == "object"
+        assert page.locator(".modebar, .plotlyjs-logo").count() == 0
+        assert outside == []
+        assert errors == []
+
+
+@pytest.mark.parametrize(
+    ("stage", "first", "second"),
+    [("search", "0.65", "0."), ("map", "1st by meaning", "2nd by meaning"), ("vectors", "number 1:", "number 2:")],
+)
+def test_a_plot_is_read_with_the_arrow_keys(browser, serve, stage, first, second):
+    with learning(browser, serve(ScriptedModel())) as (page, _, _):
+        page.click(box(stage))
+        page.wait_for_function(DRAWN)
+        readout = f"#stage-{stage} .fl-readout"
+        page.locator(f"#stage-{stage} .fl-plot").first.focus()
+        page.keyboard.press("ArrowRight")
+        says(page, readout, first)
+        told = page.locator(readout).first.inner_text()
+        page.keyboard.press("ArrowRight")
+        says(page, readout, second)
+        assert page.locator(readout).first.inner_text() != told
+        page.keyboard.press("Home")
+        says(page, readout, told)
+
+
+def test_a_plot_tells_the_number_that_is_pointed_at(browser, serve):
+    with learning(browser, serve(ScriptedModel())) as (page, _, _):
+        page.click(box("timings"))
+        page.wait_for_function(DRAWN)
+        page.locator("#stage-timings .bars .point path").nth(2).hover(force=True)
+        says(page, "#stage-timings .fl-readout", "reading the prompt: ")
+
+
+def test_where_plotly_cannot_be_had_the_table_is_pointed_to(browser, serve):
+    with learning(browser, serve(ScriptedModel())) as (page, _, _):
+        page.route("**/learn/plotly-*.js", lambda route: route.abort())
+        page.click(box("timings"))
+        says(page, "#stage-timings .fl-readout", "its numbers stand in the table below")
+
+
+def test_letters_on_the_map_do_not_lie_on_each_other(browser, serve):
+    for width in (360, 1280):
+        with learning(browser, serve(ScriptedModel()), "?question=vla", viewport={"width": width, "height": 740}) as (
+            page,
+            _,
+            _,
+        ):
+            shows(page, "vla")
+            page.click(box("map"))
+            page.wait_for_function(DRAWN)
+            boxes = [each.bounding_box() for each in page.locator("#stage-map .annotation-text").all()]
+            assert len(boxes) == 5  # four passages and the question
+            for n, one in enumerate(boxes):
+                for other in boxes[:n]:
+                    apart = (
+                        one["x"] >= other["x"] + other["width"]
+                        or other["x"] >= one["x"] + one["width"]
+                        or one["y"] >= other["y"] + other["height"]
+                        or other["y"] >= one["y"] + one["height"]
+                    )
+                    assert apart, (width, one, other)
+
+
+def test_pointing_at_a_word_lights_up_where_it_was_found(browser, serve):
+    with learning(browser, serve(ScriptedModel())) as (page, _, _):
+        page.click(box("search"))
+        page.locator(".fl-asked-words:visible mark", has_text="introduced").first.hover()
+        lit = page.locator(".fl-found-words:visible .fl-lit").all_text_contents()
+        assert lit == ["introduced"]
+
+
+def test_the_guide_is_opened_at_the_passage_that_is_followed(browser, serve):
+    with learning(browser, serve(ScriptedModel())) as (page, _, _):
+        page.click(box("passages"))
+        guide, followed = (page.locator(f"#stage-passages {each}").bounding_box() for each in (".fl-guide", "mark.fl-followed"))
+        assert guide["y"] <= followed["y"] < guide["y"] + guide["height"]
+
+
+def test_two_texts_of_ones_own_are_compared(browser, serve):
+    with learning(browser, serve(ScriptedModel())) as (page, _, _):
+        page.click(box("vectors"))
+        page.fill("[name=first]", "bees in a hive")
+        page.fill("[name=second]", "bees in a hive")
+        page.locator("[data-learn-form=compare] button").click()
+        says(page, ".fl-compared", "Nearness (cosine): 1.00, much the same.")
+        page.fill("[name=second]", "Farrow Point")
+        page.locator("[data-learn-form=compare] button").click()
+        says(page, ".fl-compared", "little to do with each other")
+
+
+def test_a_guide_is_cut_anew_and_the_questions_searched_for_among_its_pieces(browser, serve):
+    with learning(browser, serve(ScriptedModel())) as (page, _, errors):
+        page.click(box("passages"))
+        slide(page, "overlap", 30)
+        slide(page, "size", 160)
+        says(page, ".fl-recut", "Searched for just now among these passages")
+        says(page, ".fl-recut", "holds it whole, and is found")
+        slide(page, "size", 10)
+        says(page, ".fl-recut", "3 of 3 questions fail")
+        says(page, ".fl-recut", "it is cut apart")
+        assert errors == []
+
+
+def test_it_is_said_what_is_real_here(browser, serve):
+    with learning(browser, serve(ScriptedModel())) as (page, _, _):
+        told = page.inner_text("#what-is-real")
+        for what in ("Recorded runs", "Live runs", "The map", "Cutting by words"):
+            assert what in told
+
+
+def test_when_the_model_is_ready_it_is_said_and_a_live_run_replaces_the_recorded_one(browser, serve):
+    with learning(browser, serve(ScriptedModel(["Ian Goodfellow introduced GANs."]))) as (page, _, _):
+        says(page, "#engine-state", "The model is ready")
+        page.click("[data-learn=again]")
+        page.wait_for_selector(".fl-run[data-live=true]", timeout=30_000)
+        assert "Who introduced GANs, and when?" in page.inner_text(".fl-summary")
+        assert "Asked live, just now" in page.inner_text(".fl-summary")
+
+
+@pytest.mark.parametrize("run", ["poisoned", "alone", "follow-up"])
+def test_asking_a_recorded_run_live_gives_the_model_the_same_things(browser, serve, run):
+    model = ScriptedModel(["Ian Goodfellow introduced GANs."] * 3)
+    with learning(browser, serve(model), f"?question={run}") as (page, _, _):
+        shows(page, run)
+        page.click("[data-learn=again]")
+        page.wait_for_selector(".fl-run[data-live=true]", timeout=30_000)
+        given = "".join(part.text for part in model.prompts[-1])
+        match run:
+            case "poisoned":
+                assert "The moon is made of cheese" in given
+            case "alone":
+                assert passages_of(model) == []
+            case "follow-up":
+                page.click(box("question"))
+                assert "Said before" in page.inner_text("#stage-question")
+
+
+def test_large_type_enlarges_plots_too_and_goes_back(browser, serve):
+    with learning(browser, serve(ScriptedModel()), "?question=gan") as (page, _, _):
+        page.click(box("timings"))
+        page.wait_for_function(DRAWN)
+        height = "document.querySelector('#stage-timings svg.main-svg').getBoundingClientRect().height"
+        small = page.evaluate(height)
+        page.click("[data-learn=presenter]")
+        page.wait_for_function(f"{height} > {small} * 1.2")
+        sizes = "selectors => selectors.map(s => parseFloat(getComputedStyle(document.querySelector(s)).fontSize))"
+        assert min(page.evaluate(sizes, [".fl-page h2", ".fl-stage h3", ".fl-stage h4", ".fl-stage p"])) > 19
+        assert min(page.evaluate(sizes, [".fl-stage .fg-button", ".fl-readout"])) > 15
+        page.click("[data-learn=presenter]")
+        page.wait_for_function(f"{height} == {small}")
 
 
 def ask_live(page, question: str = QUESTION) -> None:
@@ -179,7 +366,8 @@ def test_influence_is_measured_on_demand(browser, serve):
         ask_live(page)
         page.click(box("influence"))
         page.click("[data-learn=influence]")
-        says(page, "#stage-influence", "less likely without it")
+        says(page, "#stage-influence", "taken away changes the answer's log-probability by -")
+        page.wait_for_function(DRAWN)
 
 
 def test_what_cannot_be_asked_is_told(browser, serve):
@@ -222,6 +410,48 @@ def test_an_experiment_changes_what_it_says(browser, serve, experiment):
         assert errors == []
 
 
+def test_orders_in_a_page_are_left_out_when_that_is_chosen(browser, serve):
+    model = ScriptedModel([GOOD, GOOD])
+    with learning(browser, serve(model)) as (page, _, _):
+        ask_live(page)
+        page.select_option("[data-experiment=poison] select", "left-out")
+        page.click("[data-experiment=poison] button")
+        page.wait_for_selector(".fl-changes[data-experiment=poison]", timeout=30_000)
+        poisoned = [text for text in passages_of(model) if "newest version of the guide" in text]
+        assert len(poisoned) == 1
+        assert "Ignore all rules" not in poisoned[0]
+
+
+@pytest.mark.parametrize("search", ["keywords", "meaning"])
+def test_one_search_alone_brings_what_it_ranks_first(browser, serve, search):
+    model = ScriptedModel([GOOD, GOOD])
+    with learning(browser, serve(model)) as (page, _, _):
+        ask_live(page, "Moon tides")
+        page.select_option("[data-experiment=search] select", search)
+        page.click("[data-experiment=search] button")
+        page.wait_for_selector(".fl-changes[data-experiment=search]", timeout=30_000)
+        assert "Tides follow the Moon" in passages_of(model)[-1]
+        # A search by keywords brings nothing without a shared word; one by meaning always fills all places.
+        assert len(passages_of(model)) == (1 if search == "keywords" else 4)
+
+
+def test_the_number_of_passages_goes_from_1_to_12(browser, serve):
+    model = ScriptedModel([GOOD] * 3)
+    with learning(browser, serve(model)) as (page, _, _):
+        ask_live(page)
+        counts = []
+        for count in (12, 2):
+            slide(page, "count", count)
+            page.click("[data-experiment=count] button")
+            page.wait_for_function(
+                "n => document.querySelector('.fl-changes tbody tr:first-child td:last-child')?.textContent == n",
+                arg=str(min(count, 8)),
+                timeout=30_000,
+            )
+            counts.append(len(passages_of(model)))
+        assert counts == [8, 2]  # the toy corpus has eight passages
+
+
 def passages_of(model: ScriptedModel) -> list[str]:
     return [part.text for part in model.prompts[-1] if part.kind == "passage"]
 
@@ -254,14 +484,14 @@ def test_the_pages_link_to_each_other(browser, serve):
         page.wait_for_selector("body.fl-started")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1280, "light")])
 def test_every_stage_fits_the_window_and_axe_finds_nothing_serious(browser, serve, width, scheme):
     size = {"width": width, "height": 740}
     with learning(browser, serve(ScriptedModel()), "?lesson=boundary", viewport=size, color_scheme=scheme) as (page, _, _):
         for stage in STAGES:
             if page.get_attribute(box(stage.name), "aria-expanded") == "false":
                 page.click(box(stage.name))
+            page.wait_for_function(DRAWN)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, stage.name
             assert serious(page) == [], stage.name
 

@@ -1,6 +1,9 @@
 """How the page looks and who can use it, in a real browser, narrow and wide, light and dark."""
 
+import io
+
 import pytest
+from pypdf import PdfReader
 
 from browser import ask, finished, opened, says, serious
 from fakes import ScriptedModel
@@ -104,11 +107,40 @@ def test_on_paper_there_is_no_form(browser, serve, width):
         assert page.evaluate("getComputedStyle(document.querySelector('.main.fillable')).paddingLeft") == "0px"
         assert not page.is_visible("#question textarea")
         assert not page.is_visible("[data-do=again]")
-        assert page.is_visible(".fg-prose")
-        assert page.is_visible("#source-1")
+        printed = " ".join("".join(sheet.extract_text() for sheet in PdfReader(io.BytesIO(page.pdf())).pages).split())
+        for text in (QUESTION, "The queen lays up to 2,000 eggs a day.", "not supported", "Cited", "Also retrieved"):
+            assert text in printed, text
+        for text in ("Ask the guides", "Try again", "Enter sends", "New conversation", "Library"):
+            assert text not in printed, text
 
 
 def test_who_wants_less_motion_gets_none(browser, serve):
     with opened(browser, serve(ScriptedModel([MIXED])), reduced_motion="reduce") as (page, _, _):
         elements = "[...document.querySelectorAll('*')]"
         assert page.evaluate(f"{elements}.filter(e => parseFloat(getComputedStyle(e).transitionDuration) > 0).length") == 0
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+def test_the_three_pages_have_the_same_header(browser, serve, width):
+    with opened(browser, serve(ScriptedModel()), viewport={"width": width, "height": 800}) as (page, _, _):
+        seen = []
+        for name in ("Chat", "Library", "Learn"):
+            page.locator("nav[aria-label=Pages]").get_by_text(name).click()
+            page.locator("nav[aria-label=Pages] [aria-current=page]").get_by_text(name).wait_for()
+            title, links = page.locator("header h1"), page.locator("nav[aria-label=Pages] a")
+            size, font = title.evaluate("one => [getComputedStyle(one).fontSize, getComputedStyle(one).fontFamily]")
+            colours = links.evaluate_all("all => all.map((one) => getComputedStyle(one).color).sort()")
+            top = title.bounding_box()["y"]
+            seen.append((size, font.startswith("system-ui"), links.all_inner_texts(), colours, round(top)))
+        assert seen[0] == seen[1] == seen[2]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_the_browser_draws_itself_is_as_dark_as_the_page(browser, serve, scheme):
+    with opened(browser, serve(ScriptedModel()), color_scheme=scheme) as (page, _, _):
+        for address in ("", "learn"):
+            page.goto(page.url.removesuffix("learn") + address)
+            page.wait_for_selector("header h1")
+            page.wait_for_function(f"document.body.classList.contains('dark') == {str(scheme == 'dark').lower()}")
+            scheme_of_all = page.evaluate("getComputedStyle(document.documentElement).colorScheme")
+            assert (scheme_of_all == "dark") == (scheme == "dark")

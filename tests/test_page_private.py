@@ -20,6 +20,12 @@ def test_no_handler_of_the_page_is_an_endpoint_for_others(page, serve):
     assert (info["named_endpoints"], info["unnamed_endpoints"]) == ({}, {})
 
 
+def test_no_part_of_the_page_takes_what_a_model_says_for_markup(page):
+    kinds = {block.get_block_name() for block in page.blocks.values()}
+    assert "html" in kinds  # our own, where all is escaped
+    assert not kinds & {"chatbot", "markdown", "htmlold"}
+
+
 def test_what_the_browser_keeps_is_found_again_after_a_restart(page, fieldguide_with):
     again = create_app(fieldguide_with(ScriptedModel()))
     kept = [

@@ -1,7 +1,5 @@
 """Hostile guides, closed tabs and crowds, in a real browser."""
 
-import time
-
 import pytest
 
 from browser import ask, finished, opened, says
@@ -31,7 +29,8 @@ def test_a_hostile_guide_harms_nothing(browser, serve, toy_folder):
         page.locator("[data-do=sources]").first.click()
         for card in page.locator(".fg-panel .fg-card summary").all():
             card.click()
-        assert "onerror" in page.inner_text(".fg-panel")
+        assert "[Click](javascript:document.title='link') <a href=" in page.inner_text(".fg-panel")
+        assert "onerror" not in page.inner_text(".fg-panel")  # a picture is not among what the model read
         page.keyboard.press("Escape")
         ask(page, "Which dragon number has 3 eggs?")
         finished(page, 2)
@@ -44,6 +43,7 @@ def test_a_hostile_guide_harms_nothing(browser, serve, toy_folder):
         link = page.locator(".fg-kept-sources .fg-open").first.get_attribute("href")
         page.goto(url + link.lstrip("/"))
         assert "<script>" in page.inner_text("main")
+        assert "onerror" in page.inner_text("main")  # the guide shows all
         assert page.query_selector("img, script, a, iframe") is None
         assert page.title() == "Evil <img src=x onerror=\"document.title='heading'\">"
         table = page.locator(".fg-table")
@@ -58,10 +58,8 @@ def test_a_tab_closed_mid_answer_frees_the_model(browser, serve):
         ask(page, QUESTION)
         says(page, "#under-way", "word")
     with opened(browser, url) as (page, _, _):
-        began = time.monotonic()
         ask(page, QUESTION)
-        finished(page, timeout=20_000)
-        assert time.monotonic() - began < 15  # the other tab's answer would have taken 100 seconds
+        finished(page, timeout=60_000)  # the other tab's answer would have taken 100 seconds
 
 
 def test_two_tabs_wait_for_each_other_and_show_their_place(browser, serve):

@@ -100,6 +100,19 @@ def test_a_word_of_very_many_passages_is_left_out_where_others_remain(path, monk
     assert store.by_keywords("bee", 10) == ["1", "2", "3"]
 
 
+def test_only_so_many_passages_are_scored_those_of_the_rarest_words_first(path, monkeypatch):
+    monkeypatch.setattr(passage_store, "_COMMON_FROM", 1)
+    monkeypatch.setattr(passage_store, "_COMMON_IN_ONE_OF", 1)
+    monkeypatch.setattr(passage_store, "_SCORED", 5)
+    store = PassageStore(path, DIRECTIONS)
+    texts = ["A bee.", *["A hive."] * 2, *["A wasp."] * 4, *["A light."] * 9]
+    store.add([Chunk(str(i), "d.md", "T", ("H",), t, 0, 0) for i, t in enumerate(texts)], [numbers(1)] * 16, [[1]] * 16)
+    assert set(store.by_keywords("bee hive", 10)) == {"0", "1", "2"}
+    assert set(store.by_keywords("bee hive wasp light", 10)) == {"0", "1", "2"}  # the wasps would be two too many
+    assert set(store.by_keywords("bee wasp", 10)) == {"0", "3", "4", "5", "6"}
+    assert store.by_keywords("light", 10) == []  # tells too few apart: the search by meaning decides
+
+
 def test_the_passage_with_more_of_the_words_comes_first(store):
     assert store.by_keywords("bees chew wood", 10) == ["wasps", "bees"]
 

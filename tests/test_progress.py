@@ -3,7 +3,7 @@
 import threading
 
 from fieldguide.events import Checked, Event, Quoted, Reading, Rewritten, Token
-from fieldguide.interfaces.web.progress import batches
+from fieldguide.interfaces.web.progress import _REDRAW_SECONDS, batches
 from fieldguide.types import Sentence
 
 
@@ -12,6 +12,10 @@ def test_words_that_come_faster_than_the_page_can_be_drawn_share_a_redraw():
     drawn = list(batches(iter(tokens)))
     assert len(drawn) < 20
     assert [event for batch in drawn for event in batch] == tokens
+
+
+def test_a_redraw_gathers_what_comes_within_50_to_100_milliseconds():
+    assert 0.05 <= _REDRAW_SECONDS <= 0.1
 
 
 def test_words_are_drawn_before_the_next_one_comes():

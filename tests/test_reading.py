@@ -1,5 +1,7 @@
 """The passage cache in the real llama.cpp with the tiny model: what is put back is what was read."""
 
+import random
+
 import numpy as np
 import pytest
 
@@ -177,3 +179,37 @@ def test_an_answer_cancelled_in_the_middle_leaves_the_next_one_whole(load):
     with pytest.raises(Cancelled):
         list(reading)
     assert answer(model, [TIDES, HIVE]) == answer(load(folder="b"), [TIDES, HIVE])
+
+
+# A differential test: whatever is kept, and in whatever order it is wanted, what comes out is what a cold reading gives.
+
+NOUNS = "hive queen tower lamp oil tide moon sea wood paper nectar pollen egg stair keeper harbour".split()
+
+
+def some_passages(chance: random.Random) -> list[str]:
+    """Passages of one to five invented sentences."""
+    passages = []
+    for number in range(chance.randint(1, 5)):
+        sentences = [
+            f"The {chance.choice(NOUNS)} holds {chance.randint(2, 90_000)} {chance.choice(NOUNS)}s."
+            for _ in range(chance.randint(1, 5))
+        ]
+        passages.append(f"Guide > Section {number}\n{' '.join(sentences)}")
+    return passages
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_kept_passages_give_exactly_what_a_cold_reading_gives(load, seed):
+    chance = random.Random(seed)
+    warm, cold = load(folder="warm"), load(folder="cold")
+    library = some_passages(chance) + some_passages(chance)
+    warm.warm(prompt(warm, chance.sample(library, chance.randint(0, len(library)))), Cancellation())
+    for turn in range(3):
+        wanted = chance.sample(library, chance.randint(1, min(4, len(library))))
+        question = f"How many {chance.choice(NOUNS)}s does the {chance.choice(NOUNS)} hold?"
+        cold._reader._cache.clear()
+        cold._reader.forget_from(0)
+        steps = read(warm, wanted, question)
+        assert read(cold, wanted, question)[0].passages_from_cache == (False,) * len(wanted)
+        assert turn == 0 or steps[0].from_cache > 0
+        assert write(warm) == write(cold)

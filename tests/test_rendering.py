@@ -32,7 +32,7 @@ def answer(*sentences, abstained=False) -> Answer:
 
 
 def exchange(question="Q?", **changes) -> Exchange:
-    receipt = Receipt("0.1.0", "scripted", "abc", "123", "2030-01-01", 4, 220, 0.7, 7)
+    receipt = Receipt("0.1.0", "scripted", "abc", "123", "2030-01-01", 4, 220, 0.7, 7, ("coast",))
     return Exchange(question, answer(GOOD), receipt=receipt, passages_read=4, passages_from_cache=3, **changes)
 
 
@@ -58,7 +58,7 @@ def test_a_doubtful_sentence_carries_its_verdict_as_a_word(verdict, word):
 
 def test_verdicts_appear_as_sentences_are_checked_and_go_with_what_is_withdrawn():
     progress = Progress("Q?")
-    progress.take([Token("One. Two.", 0.0)])
+    progress.take([Token("One. ", 0.0), Token("Two.", 0.0)])
     assert "data-verdict" not in progress.shown()
     progress.take([Checked(GOOD, answer(GOOD).citations)])
     assert "data-verdict='supported'><span>One.</span>" in progress.shown()
@@ -66,6 +66,21 @@ def test_verdicts_appear_as_sentences_are_checked_and_go_with_what_is_withdrawn(
     assert "</span> Two.</p>" in progress.shown()
     progress.take([Withdrawn("A second reading is surer."), Token("Three.", 0.0)])
     assert "<p class='fg-prose fg-streaming'>Three.</p>" in progress.shown()
+
+
+def test_a_sentence_is_held_back_until_the_one_before_it_has_its_verdict():
+    progress = Progress("Q?")
+    progress.take([Token("One. ", 0.0), Token("Two goes ", 0.0)])
+    assert "<p class='fg-prose fg-streaming'>One.</p>" in progress.shown()
+    progress.take([Checked(GOOD, answer(GOOD).citations), Token("on.\n", 0.0)])
+    assert "</span> Two goes on.</p>" in progress.shown()
+
+
+def test_the_sources_of_checked_sentences_are_there_while_the_model_writes_each_once():
+    progress = Progress("Q?")
+    progress.take([Token("One. One.", 0.0), *[Checked(GOOD, answer(GOOD).citations)] * 2])
+    assert progress.shown().count("data-card='1'><h4>") == 1
+    assert "<mark>Quote.</mark>" in progress.shown()
 
 
 def test_lines_that_the_model_parted_stay_parted():
@@ -115,6 +130,7 @@ def test_a_refusal_shows_the_closest_passages_and_what_the_guides_cover():
 def test_the_status_says_what_happens_with_a_number():
     assert rendering.status_line(Queued(3)) == "3rd in the queue"
     assert rendering.status_line(Queued(11)) == "11th in the queue"
+    assert rendering.status_line(Queued(2, 12.4)) == "2nd in the queue, about 12 s"
     assert rendering.status_line(Reading(366, 412, 300)) == "Reading 412 tokens, 366 done, 300 from cache"
     assert rendering.status_line(Loading("Fetching", 0.5)) == "Fetching 50%"
     assert rendering.status_line(Failed("It broke.", "Mend it.")) == "It broke. Mend it."

@@ -34,9 +34,20 @@ def test_a_follow_up_that_names_a_new_subject_leaves_the_old_one_behind():
     )
 
 
-def test_only_the_start_of_a_long_answer_is_joined():
-    history = [HISTORY[0], Turn("assistant", "word " * 500)]
-    assert len(standalone("When was it built?", history).search_text) < 300
+@pytest.mark.parametrize(
+    ("answer", "joined"),
+    [
+        ("It was built by Marta Jevons in 1911. " + "She then built a pier of oak. " * 10, 6),
+        ("It stands on " + "rock and " * 50, 0),
+    ],
+    ids=["sentences", "one long sentence"],
+)
+def test_of_a_long_answer_the_first_whole_sentences_or_words_are_joined(answer, joined):
+    text = standalone("When was it built?", [HISTORY[0], Turn("assistant", answer)]).search_text
+    start = text.removeprefix(f"{HISTORY[0].content} ").removesuffix(" When was it built?")
+    assert 150 < len(start) <= 200
+    assert answer.startswith(f"{start} ")
+    assert start.count(".") == joined
 
 
 def test_an_ordinal_points_into_the_last_answer():

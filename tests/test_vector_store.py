@@ -1,5 +1,9 @@
 """Vectors in Chroma: the nearest first, with their cosine, kept on disk."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -102,3 +106,42 @@ def test_a_folder_that_holds_no_chroma_database_is_refused_with_a_remedy(tmp_pat
     with pytest.raises(SearchIndexError) as caught:
         ChromaVectorStore(folder)
     assert "ingest --rebuild" in caught.value.remedy
+
+
+# Leaves a mark all over memory that is allocated and freed again, then has Chroma write. Prints the files that took it along.
+LITTERED = """
+import ctypes, sys
+from pathlib import Path
+import numpy as np
+from fieldguide.retrieval import unset_memory, vector_store
+MARK, library = b"QUILLONMARK", ctypes.CDLL(None)
+library.malloc.restype, library.malloc.argtypes, library.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+def litter():
+    places = []
+    for size in (*(39_600,) * 200, *(500, 1000, 4000) * 50):
+        places.append(library.malloc(size))
+        ctypes.memmove(places[-1], (MARK * (size // len(MARK) + 1))[:size], size)
+    for place in places[::2]:  # not all, or they would be joined into one piece
+        library.free(place)
+if sys.argv[2] == "not blanked":
+    unset_memory._set = lambda byte: None
+store = vector_store.ChromaVectorStore(Path(sys.argv[1]))
+opened = store._open
+store._open = lambda: (litter(), opened())
+store.add([str(number) for number in range(6)], np.eye(64, dtype=np.float32)[:6])
+store.remove(["0"])
+store.rewrite(64)
+store.close()
+print(*sorted(path.name for path in Path(sys.argv[1]).rglob("*") if path.is_file() and MARK in path.read_bytes()))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc can be told to blank what is freed")
+@pytest.mark.parametrize(("way", "found"), [("not blanked", True), ("blanked", False)])
+def test_what_was_freed_gets_into_the_files_unless_it_is_blanked(tmp_path, way, found):
+    environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}  # so that Chroma's threads get what this one has freed
+    command = [sys.executable, "-c", LITTERED, str(tmp_path), way]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert result.returncode == 0, result.stderr
+    assert ("data_level0.bin" in result.stdout) == found
+    assert bool(result.stdout.strip()) == found

@@ -7,29 +7,25 @@ from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from fieldguide import locations
+from fieldguide import data_folder, engines, logs
 from fieldguide.answering.abstain import Gate, gate_for
 from fieldguide.answering.assistant import AnswerOptions, Assistant
 from fieldguide.answering.support import SupportChecker
 from fieldguide.background import SharedUse, failed, in_background
-from fieldguide.errors import Cancelled, FieldguideError
-from fieldguide.events import Event, Failed, Loading
+from fieldguide.errors import Cancelled, FieldguideError, unforeseen
+from fieldguide.events import Event, Failed, Loading, failure
 from fieldguide.generation.model import Cancellation, ChatModel
 from fieldguide.generation.passage_cache import PassageCache
-from fieldguide.generation.prompt import build_messages
 from fieldguide.indexing.documents import read_folder, read_if_changed
 from fieldguide.indexing.index import BuildSummary, Manifest, build_index
 from fieldguide.indexing.library import Library
 from fieldguide.indexing.own_documents import OwnDocuments
-from fieldguide.retrieval.embedder import Embedder, SentenceTransformerEmbedder
+from fieldguide.retrieval.embedder import Embedder
 from fieldguide.retrieval.search import Search, Searcher
 from fieldguide.settings import Settings
 from fieldguide.types import Chunk, Document, SearchResult, Turn
-from fieldguide.weights.catalog import Weights, chat_models, load_catalog
-from fieldguide.weights.download import Hub, pull
 
 _POLL_SECONDS = 0.1
 Report = Callable[[Loading], None]
@@ -41,12 +37,13 @@ class Fieldguide:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._catalog = load_catalog(locations.catalog_file())
+        logs.configure(settings)
+        data_folder.prepare(settings.data_dir)
         self._lock = threading.Lock()
         self._latest: dict[str, Loading] = {}  # by the half that is being loaded
         self._embedder: Future[Embedder] | None = None
         self._model: Future[ChatModel] | None = None
-        self.library = Library(settings.data_dir)
+        self.library = Library(settings.data_dir, settings.chroma_url)
         self.own = OwnDocuments(self.library, self._ready_embedder, settings.data_dir / "passage-cache")
         self._assistant: Assistant | None = None
         self._passage_cache: PassageCache | None = None
@@ -95,7 +92,7 @@ class Fieldguide:
     def failure(self) -> FieldguideError | None:
         """Why loading failed, if it did."""
         errors = [future.exception() for future in (self._embedder, self._model) if future and failed(future)]
-        return next((e if isinstance(e, FieldguideError) else FieldguideError(f"Loading failed: {e}.") for e in errors), None)
+        return next((unforeseen(error) for error in errors if error), None)
 
     def answer(
         self,
@@ -107,6 +104,11 @@ class Fieldguide:
     ) -> Iterator[Event]:
         """The event stream of one question, loading first what is missing; it searches all collections where none is named."""
         options = replace(options or self.default_options(), collections=tuple(collections)) if collections else options
+        return logs.logged(self._answer(question, history, options or self.default_options(), cancellation), question)
+
+    def _answer(
+        self, question: str, history: Sequence[Turn], options: AnswerOptions, cancellation: Cancellation | None
+    ) -> Iterator[Event]:
         with self._model_use.together():
             try:
                 for loading in self.loading():
@@ -115,10 +117,10 @@ class Fieldguide:
                         yield Failed("Stopped.", "Loading goes on in the background.", "cancelled")
                         return
                 assistant = self._ready_assistant()
-            except FieldguideError as error:
-                yield Failed(error.message, error.remedy)
+            except BaseException as error:  # whatever it is, the stream ends with an event
+                yield failure(error)
                 return
-            yield from assistant.answer(question, history, options or self.default_options(), cancellation)
+            yield from assistant.answer(question, history, options, cancellation)
 
     @contextmanager
     def assistant(self) -> Iterator[Assistant]:
@@ -133,7 +135,7 @@ class Fieldguide:
 
     def warm(self) -> Iterator[Loading]:
         """Have the model read passages ahead of time, behind all questions, while the cache has room; after `loading()`."""
-        if not self.settings.passage_cache_gb:
+        if not self.settings.passage_cache_gb or self.settings.llm_url:
             return
         chunks = self.chunks()
         try:
@@ -178,7 +180,7 @@ class Fieldguide:
 
     def models(self) -> dict[str, str]:
         """What `use_model` may be asked for, and what it is called."""
-        return chat_models(self._catalog, self.settings.models_dir)
+        return engines.models_to_choose(self.settings)
 
     def use_model(self, wanted: str) -> Iterator[Loading]:
         """Load another model and put it in this one's place once no answer is under way; raises what keeps it from that."""
@@ -261,9 +263,7 @@ class Fieldguide:
         return embedder
 
     def _load_embedder(self, report: Report) -> Embedder:
-        folder = self._pull(self._catalog.find("embedder"), report)
-        report(Loading("Loading the embedder"))
-        return SentenceTransformerEmbedder(folder, self.settings.threads)
+        return engines.load_embedder(self.settings, report)
 
     def _build_index(self, embedder: Embedder, report: Report, *, rebuild: bool = False) -> BuildSummary:
         documents = read_folder(self.settings.guides_dir)
@@ -273,28 +273,10 @@ class Fieldguide:
             self.settings.data_dir,
             lambda what, done, total: report(Loading(what, done / total, f"{done} of {total}") if total else Loading(what)),
             rebuild=rebuild,
+            server=self.settings.chroma_url,
         )
 
     def _load_model(self, wanted: str | None = None) -> ChatModel:
-        from fieldguide.generation.llama import LlamaModel  # maps a shared library: only when a model is wanted
-
-        report = partial(self._latest.__setitem__, "model")
-        path = self._model_path(wanted or self.settings.model, report)
-        report(Loading(f"Loading the model {path.stem}"))
-        settings = self.settings
-        if settings.passage_cache_gb:
-            self._passage_cache = PassageCache(settings.data_dir / "passage-cache", int(settings.passage_cache_gb * 1e9))
-        model = LlamaModel(path, context_length=settings.context_length, threads=settings.threads, cache=self._passage_cache)
-        # The rules and examples stand at the start of every prompt: read now, they are not read again.
-        for progress in model.read(model.render(build_messages("", [])), Cancellation()):
-            report(Loading("Reading the instructions", progress.done / progress.tokens))
-        return model
-
-    def _model_path(self, wanted: str, report: Report) -> Path:
-        if wanted.endswith(".gguf") or "/" in wanted or "\\" in wanted:
-            return Path(wanted).expanduser()
-        return self._pull(self._catalog.find(wanted), report)
-
-    def _pull(self, weights: Weights, report: Report) -> Path:
-        hub = Hub(self.settings.hub_endpoint, self.settings.hub_offline)
-        return pull(weights, self.settings.models_dir, hub, report)
+        settings = replace(self.settings, model=wanted or self.settings.model)
+        self._passage_cache = engines.passage_cache(settings)
+        return engines.load_model(settings, partial(self._latest.__setitem__, "model"), self._passage_cache)

@@ -7,14 +7,21 @@ A stream ends with exactly one `Finished` or `Failed`, always.
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from fieldguide.errors import Cancelled, CollectionError, QuestionError, QueueFullError, unforeseen
 from fieldguide.types import Answer, Citation, Quote, SearchResult, Sentence
 
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """The question waits for others to be answered; position 1 is next."""
+    """The question waits for others to be answered; position 1 is next, and its turn comes after about `seconds`."""
 
     position: int
+    seconds: float | None = None
+
+    @property
+    def estimate(self) -> str:
+        """How long that is, to be said behind the place; '' where it is not known."""
+        return "" if self.seconds is None else f", about {self.seconds:.0f} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +102,10 @@ class Gated:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A piece of text the model wrote, with its log-probability and, when asked for, the runners-up."""
+    """A piece of text the model wrote, with its log-probability (servers tell none) and, when asked for, the runners-up."""
 
     text: str
-    log_probability: float
+    log_probability: float | None
     alternatives: tuple[tuple[str, float], ...] = ()
 
 
@@ -111,7 +118,7 @@ class Reread:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A sentence of the answer after the support check."""
+    """A sentence of the answer after the support check: it comes when the next sentence begins, the last one at the end."""
 
     sentence: Sentence
     citations: tuple[Citation, ...]
@@ -133,11 +140,16 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The end: no answer, why, and what to do about it."""
+    """The end: no answer, why, and what to do about it; `seconds` is when asking again makes sense, where that is known.
+
+    The reason is an error of ours, a question that cannot be asked, a stop that the asker wanted, too long a queue ("busy"),
+    or the end of the program ("ended").
+    """
 
     message: str
     remedy: str
-    reason: Literal["error", "cancelled", "question"] = "error"
+    reason: Literal["error", "cancelled", "question", "busy", "ended"] = "error"
+    seconds: float | None = None
 
 
 Event = (
@@ -156,6 +168,21 @@ Event = (
     | Finished
     | Failed
 )
+
+
+def failure(error: BaseException) -> Failed:
+    """The end of a stream that this broke; what only ends the program, or the reading of the stream, is raised again.
+
+    Libraries written in Rust fail with what is not even an Exception.
+    """
+    if isinstance(error, GeneratorExit | KeyboardInterrupt | SystemExit):
+        raise error
+    told = unforeseen(error)
+    if isinstance(error, QueueFullError):
+        return Failed(told.message, told.remedy, "busy", error.seconds)
+    if isinstance(error, Cancelled):
+        return Failed(told.message, told.remedy, "cancelled")
+    return Failed(told.message, told.remedy, "question" if isinstance(error, QuestionError | CollectionError) else "error")
 
 
 def as_object(event: Event) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from markdown_it.token import Token
 
 __all__ = ["Token", "as_html", "as_plain_text", "blocks", "headings"]
 
-_STRUCTURE = MarkdownIt("commonmark").enable("table")
+_STRUCTURE = MarkdownIt("commonmark", {"inline_definitions": True}).enable("table")
 _SHOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "html_block", "html_inline"])
 _SHOWN.add_render_rule("text", lambda _, tokens, index, *__: escape(tokens[index].content))
 _CODE = {"fence", "code_block"}

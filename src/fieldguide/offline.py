@@ -14,6 +14,7 @@ QUIET_ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "True",  # as Gradio sets it
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
+    "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime, which MarkItDown brings: it would report to its maker when imported
     "OTEL_SDK_DISABLED": "true",
     "TOKENIZERS_PARALLELISM": "false",  # not telemetry: silences a warning after forks
 }

@@ -1,9 +1,10 @@
 """One frozen `Settings`, resolved once: flag, then environment, then `settings.toml` in the data folder, then default."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,20 @@ class Settings:
     # the page
     host: str = "127.0.0.1"
     port: int = 7860
+    # servers in place of what this process holds: vectors in Chroma, a language model behind OpenAI's interface (.../v1)
+    chroma_url: str = ""
+    llm_url: str = ""
+    llm_model: str = ""  # one of several that it serves; the first without this
+    llm_key: str = field(default="", repr=False)
+    # one JSON object a line for each question and request: a file, "-" for standard error, or "" for none
+    log: str = ""
+    log_texts: bool = False
+    # serving others: what they have to know, what else this machine is called, how much each may ask, how long an end may take
+    token: str = field(default="", repr=False)
+    token_file: str = ""
+    hosts: str = ""
+    requests_per_minute: int = 60
+    shutdown_seconds: int = 30
     # where weights are fetched from first; `hub_offline` skips it
     hub_endpoint: str = "https://huggingface.co"
     hub_offline: bool = False
@@ -80,6 +95,9 @@ def resolve_settings(flags: Mapping[str, Any] | None = None, environment: Mappin
         values[name] = _convert(name, value, "--" + name.replace("_", "-"))
     settings = Settings(**values)
     _check_ranges(settings)
+    for name in ("chroma_url", "llm_url"):
+        if (url := getattr(settings, name)) and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", url):
+            raise SettingsError(f"{name} is '{url}', but must be an address such as http://127.0.0.1:8000.")
     return settings
 
 
@@ -130,6 +148,8 @@ def _check_ranges(settings: Settings) -> None:
         "temperature": (0.0, 2.0),
         "seed": (0, 2**32 - 1),
         "port": (1, 65535),
+        "requests_per_minute": (1, 100_000),
+        "shutdown_seconds": (0, 3600),
     }
     for name, (low, high) in ranges.items():
         value = getattr(settings, name)

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 import fieldguide as package
 from fieldguide.answering.assistant import AnswerOptions
 from fieldguide.answering.influence import influence
+from fieldguide.answering.rewrite import standalone
 from fieldguide.assembly import Fieldguide
 from fieldguide.errors import TraceError
 from fieldguide.events import Event, Failed, Finished, Loading, Prompted, Queued, Retrieved, Rewritten, as_object
@@ -70,6 +71,10 @@ class Trace:
     influence: Influence | None = None
     cold: dict[str, float] = field(default_factory=dict)
 
+    def first(self, kind: type[Found]) -> Found | None:
+        """The earliest event of this kind."""
+        return next((moment.event for moment in self.moments if isinstance(moment.event, kind)), None)
+
     def last(self, kind: type[Found]) -> Found | None:
         """The latest event of this kind."""
         return next((moment.event for moment in reversed(self.moments) if isinstance(moment.event, kind)), None)
@@ -106,7 +111,7 @@ def record(
             begun = begun or time.perf_counter()
             moments.append(Moment(round(time.perf_counter() - begun, _DIGITS), _shortened(event)))
         yield event
-    if any(isinstance(moment.event, Failed) for moment in moments[-1:]):
+    if moments and isinstance(moments[-1].event, Failed):
         return
     made_with = MadeWith(
         package.__version__,
@@ -125,9 +130,7 @@ def record(
 def with_influence(fieldguide: Fieldguide, trace: Trace, cancellation: Cancellation | None = None) -> Iterator[int | Trace]:
     """Measure what each passage did to the answer: how many readings are done, and in the end the trace with the result."""
     answer, numbers = trace.answer, []
-    asked = [turn.content for turn in trace.history if turn.role == "user"]
-    rewritten = trace.last(Rewritten)
-    earlier = asked[-1] if asked and rewritten and rewritten.changed else ""
+    earlier = standalone(trace.question, trace.history).earlier_question
     if answer and trace.passages and not answer.abstained:
         with fieldguide.assistant() as assistant:
             told = influence(assistant, trace.question, trace.passages, earlier, answer.text, cancellation or Cancellation())

@@ -1,5 +1,6 @@
 """The values that travel through the program, from a document's file to an answer with its citations."""
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -45,6 +46,12 @@ class Chunk:
         return " > ".join(self.heading_path)
 
     @property
+    def content_id(self) -> str:
+        """What its id is made of: the same passage under the same heading keeps it, and a damaged one has another."""
+        content = "\0".join([self.document, self.title, self.section, self.text])
+        return hashlib.sha256(content.encode()).hexdigest()[:20]
+
+    @property
     def passage(self) -> str:
         """The passage as the language model reads it: where it stands, then what it says."""
         return f"{self.section}\n{self.text}"
@@ -65,6 +72,19 @@ class Hit:
     rank_by_meaning: int | None
     rank_by_keywords: int | None
     rank_fused: int
+
+    def as_object(self) -> dict[str, Any]:
+        """The JSON object that `search --json` and `/api/search` share."""
+        return {
+            "rank": self.rank,
+            "document": self.chunk.document,
+            "section": self.chunk.section,
+            "text": self.chunk.text,
+            "score": round(self.score, 4),
+            "rank_by_meaning": self.rank_by_meaning,
+            "rank_by_keywords": self.rank_by_keywords,
+            "rank_fused": self.rank_fused,
+        }
 
 
 @dataclass(frozen=True, slots=True)

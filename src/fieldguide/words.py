@@ -64,3 +64,9 @@ def denied_stems(text: str) -> set[str]:
 def is_negated(text: str) -> bool:
     """Whether the text denies something."""
     return bool(_NEGATION.search(text))
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 11th, 21st."""
+    endings = {1: "st", 2: "nd", 3: "rd"}
+    return f"{number}{'th' if 10 < number % 100 < 14 else endings.get(number % 10, 'th')}"

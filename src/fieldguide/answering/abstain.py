@@ -18,8 +18,8 @@ UNSUPPORTED_NEEDS = 2.0  # log-odds of evidence, above the gate's limit, for a d
 class Signals:
     """What a gate reads when the model has read the passages and the question, and has not yet written."""
 
-    # how far the model leans to refuse: the natural logarithm of the first refusal token's probability
-    refusal_log_probability: float
+    # how far the model leans to refuse: the natural logarithm of the first refusal token's probability; None where unknown
+    refusal_log_probability: float | None
     # the best passage's likeness to the question
     best_score: float
     # (layers, width): what attention keeps of the prompt's last token; None where the model does not tell
@@ -39,8 +39,8 @@ class DraftSignals:
     """What a gate reads when the answer is written, but not yet given."""
 
     before: Judgement
-    # mean natural logarithm of the written tokens' probabilities: how sure the model was of its words
-    log_probability: float
+    # mean natural logarithm of the written tokens' probabilities: how sure the model was of its words; None where unknown
+    log_probability: float | None
     # the share of the draft's sentences that no passage supports
     unsupported: float
     # (layers, width): what attention keeps of the draft's last token
@@ -79,9 +79,10 @@ class ThresholdGate:
         return f"leaning to refuse above {self.refuse_above} or best score below {self.refuse_below_score}"
 
     def judge(self, signals: Signals) -> Judgement:
-        """Both signals must speak for an answer."""
-        answerable = signals.refusal_log_probability <= self.refuse_above and signals.best_score >= self.refuse_below_score
-        return Judgement(answerable, _numbers(signals))
+        """Both signals must speak for an answer; of a model on a server only the search is known."""
+        leaning = signals.refusal_log_probability
+        leans = leaning is not None and leaning > self.refuse_above
+        return Judgement(not leans and signals.best_score >= self.refuse_below_score, _numbers(signals))
 
     def judge_draft(self, signals: DraftSignals) -> Judgement:
         """Only its support counts."""
@@ -155,11 +156,12 @@ def gate_for(fingerprint: str) -> Gate:
 
 
 def _numbers(signals: Signals) -> dict[str, float]:
-    return {
-        "refusal_log_probability": round(signals.refusal_log_probability, 4),
-        "best_score": round(signals.best_score, 4),
-    }
+    return _known(refusal_log_probability=signals.refusal_log_probability, best_score=signals.best_score)
 
 
 def _draft_numbers(signals: DraftSignals) -> dict[str, float]:
-    return {"log_probability": round(signals.log_probability, 4), "unsupported": round(signals.unsupported, 4)}
+    return _known(log_probability=signals.log_probability, unsupported=signals.unsupported)
+
+
+def _known(**numbers: float | None) -> dict[str, float]:
+    return {name: round(number, 4) for name, number in numbers.items() if number is not None}

@@ -1,43 +1,45 @@
 """From a question to an answer: the one place where the stages of the online half meet, as a stream of events."""
 
 import logging
-import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from fieldguide.answering.abstain import REFUSAL, DraftSignals, Gate, Signals
+from fieldguide.answering.clock import Clock
 from fieldguide.answering.completeness import note_on_completeness
-from fieldguide.answering.drafting import Draft, outcome, write_draft
+from fieldguide.answering.drafting import Draft, Verdicts, as_events, outcome, write_draft
+from fieldguide.answering.injection import says_something, without_orders
 from fieldguide.answering.rewrite import Standalone, standalone
 from fieldguide.answering.support import SupportChecker
-from fieldguide.answering.waiting_line import POLL_SECONDS, Ticket, WaitingLine
+from fieldguide.answering.waiting_line import WaitingLine
 from fieldguide.answering.warming import Warmer
-from fieldguide.errors import Cancelled, FieldguideError, QuestionError
+from fieldguide.characters import visible
+from fieldguide.errors import QuestionError, QueueFullError
 from fieldguide.events import (
     Checked,
     Event,
-    Failed,
     Finished,
     Gated,
     PartCount,
     Prompted,
-    Queued,
     Quoted,
     Reading,
     Reread,
     Retrieved,
     Rewritten,
     Withdrawn,
+    failure,
 )
 from fieldguide.generation import prompt as prompts
 from fieldguide.generation.model import Cancellation, ChatModel, Message, WritingOptions
 from fieldguide.retrieval.search import SearchIn
 from fieldguide.sentences import split_sentences
-from fieldguide.types import Answer, Chunk, SearchResult, Sentence, Timings, TokenCounts, Turn
+from fieldguide.types import Answer, Chunk, SearchResult, Sentence, TokenCounts, Turn
 
 MAX_QUESTION_CHARACTERS = 2000
 RETRIEVED = 12  # hits reported with every answer; how many of them are read is another matter
 _REPEATED = 3  # sentences that stand beside the question when it is read a second time
+
 
 _log = logging.getLogger(__name__)
 
@@ -53,25 +55,11 @@ class AnswerOptions:
     alternatives: int = 0
     second_reading: bool = True  # a doubtful draft is followed by another, with the nearest sentences beside the question
     given: tuple[Chunk, ...] | None = None  # answer from exactly these passages, without a search
+    orders_are_read: bool = False  # leave in the passages what speaks to the model, to see what comes of it
     without_guides: bool = False  # ask the model alone: no passage, no gate, no citation
     search_text: str = ""  # searched for instead of what question and history give
     collections: tuple[str, ...] = ()  # searched; all where none is named
-
-
-@dataclass(slots=True)
-class _Clock:
-    """When things happened, in seconds from the receipt of the question."""
-
-    started: float
-    rewrite_s: float = 0.0
-    retrieve_s: float = 0.0
-    first_token_s: float | None = None
-
-    def elapsed(self) -> float:
-        return time.perf_counter() - self.started
-
-    def timings(self) -> Timings:
-        return Timings(self.rewrite_s, self.retrieve_s, self.first_token_s, self.elapsed())
+    client: str = ""  # who asks, where clients have to share: they take turns
 
 
 class Assistant:
@@ -96,31 +84,22 @@ class Assistant:
         cancellation: Cancellation | None = None,
     ) -> Iterator[Event]:
         """Everything that happens on the way to the answer; ends with exactly one Finished or Failed."""
-        clock = _Clock(time.perf_counter())
+        clock = Clock()
         options, cancellation = options or AnswerOptions(), cancellation or Cancellation()
-        ticket = self.line.enter()
+        try:
+            ticket = self.line.enter(options.client)
+        except QueueFullError as full:
+            yield failure(full)
+            return
         self.warmer.interrupt()
         try:
-            yield from self._wait(ticket, cancellation)
+            yield from self.line.wait(ticket, cancellation)
             yield from self._answer(_checked_question(question), history, options, cancellation, clock)
-        except Cancelled as stop:
-            yield Failed(stop.message, stop.remedy, "cancelled")
-        except FieldguideError as error:
-            yield Failed(error.message, error.remedy, "question" if isinstance(error, QuestionError) else "error")
-        except Exception as error:  # a stream must end with an event, whatever broke
+        except BaseException as error:  # a stream must end with an event, whatever broke
             _log.debug("the answer broke off", exc_info=True)
-            yield Failed(f"Something broke inside Fieldguide ({type(error).__name__}: {error}).", "Please report it.")
+            yield failure(error)
         finally:
             self.line.leave(ticket)
-
-    def _wait(self, ticket: Ticket, cancellation: Cancellation) -> Iterator[Event]:
-        shown = 0
-        while ahead := self.line.ahead_of(ticket, POLL_SECONDS):
-            if cancellation.is_cancelled:
-                raise Cancelled()
-            if ahead != shown:
-                shown = ahead
-                yield Queued(ahead)
 
     def _answer(
         self,
@@ -128,7 +107,7 @@ class Assistant:
         history: Sequence[Turn],
         options: AnswerOptions,
         cancellation: Cancellation,
-        clock: _Clock,
+        clock: Clock,
     ) -> Iterator[Event]:
         rewritten = standalone(question, history)
         rewritten = replace(rewritten, search_text=options.search_text or rewritten.search_text)
@@ -141,11 +120,12 @@ class Assistant:
 
         searcher = self._searcher(options.collections)
         if options.given is None:
-            result = searcher.search(rewritten.search_text, RETRIEVED)
-            chunks = [hit.chunk for hit in result.hits[: options.passages]]
+            result, most = searcher.search(rewritten.search_text, RETRIEVED), options.passages
         else:
-            result = searcher.rank(rewritten.search_text, options.given)
-            chunks = [hit.chunk for hit in result.hits]
+            result, most = searcher.rank(rewritten.search_text, options.given), len(options.given)
+        if not options.orders_are_read:
+            result = without_orders(result)
+        chunks = [hit.chunk for hit in result.hits if says_something(hit.chunk)][:most]
         clock.retrieve_s = clock.elapsed() - clock.rewrite_s
         yield Retrieved(result)
         yield Quoted(result.quotes)
@@ -164,8 +144,6 @@ class Assistant:
         draft, tokens = yield from self._draft(question, rewritten, packed, result, options, cancellation, clock, tokens)
 
         sentences, citations = draft.sentences, draft.citations
-        for sentence in sentences:
-            yield Checked(sentence, tuple(c for c in citations if c.marker in sentence.markers))
         if prompts.REFUSAL_WORDS in draft.text:
             reason = "The model itself found no answer in the passages."
         else:
@@ -192,16 +170,17 @@ class Assistant:
         result: SearchResult,
         options: AnswerOptions,
         cancellation: Cancellation,
-        clock: _Clock,
+        clock: Clock,
         tokens: TokenCounts,
     ) -> Generator[Event, None, tuple[Draft, TokenCounts]]:
         """The draft, and the second one in its place where that is surer."""
 
-        def checked(draft: Draft) -> Draft:
-            return draft.checked(*self._support.check(draft.text, packed.included, f"{rewritten.earlier_question} {question}"))
+        def check(text: str) -> Verdicts:
+            return self._support.check(text, packed.included, f"{rewritten.earlier_question} {question}")
 
         # The gate has decided that there is an answer: the model may not open with a refusal.
-        draft = checked((yield from self._stream(options, prompts.REFUSAL_WORDS, cancellation, clock)))
+        writing = _writing(options, prompts.REFUSAL_WORDS)
+        draft = yield from _timed(write_draft(self.model, writing, cancellation, check), clock)
         nearest = [quote for quote in result.quotes if quote.chunk in packed.included][:_REPEATED]
         if options.second_reading and draft.is_doubtful and nearest:
             yield Reread(tuple(nearest))
@@ -210,10 +189,11 @@ class Assistant:
             messages = prompts.build_messages(question, passages, rewritten.earlier_question, beside)
             if self._count(messages) < self.model.context_length - options.answer_tokens:
                 reread = outcome(self._read(messages, cancellation))
-                second = checked(outcome(write_draft(self.model, _writing(options, prompts.REFUSAL_WORDS), cancellation)))
+                second = outcome(write_draft(self.model, writing, cancellation, check))
                 if second.is_better_than(draft):
                     yield Withdrawn("A second reading, with the nearest sentences beside the question, is surer.")
                     yield from second.tokens
+                    yield from as_events(second.sentences, second.citations)
                     draft, tokens = second, reread
         return draft, replace(tokens, generated=len(draft.tokens))
 
@@ -223,12 +203,12 @@ class Assistant:
         rewritten: Standalone,
         options: AnswerOptions,
         cancellation: Cancellation,
-        clock: _Clock,
+        clock: Clock,
     ) -> Iterator[Event]:
         messages = prompts.build_messages_alone(question, rewritten.earlier_question)
         yield Prompted(self._part_counts(messages), (), "")
         tokens = yield from self._read(messages, cancellation)
-        draft = yield from self._stream(options, "", cancellation, clock)
+        draft = yield from _timed(write_draft(self.model, _writing(options, ""), cancellation), clock)
         sentences = tuple(Sentence(span.text, "unsupported") for span in split_sentences(draft.text))
         tokens = replace(tokens, generated=len(draft.tokens))
         yield Finished(Answer(question, draft.text, False, sentences, (), (), clock.timings(), tokens))
@@ -240,21 +220,6 @@ class Assistant:
             yield Reading(progress.done, progress.tokens, progress.from_cache, progress.passages_from_cache)
         return tokens
 
-    def _stream(
-        self, options: AnswerOptions, forbidden: str, cancellation: Cancellation, clock: _Clock
-    ) -> Generator[Event, None, Draft]:
-        """Let the model write, token by token, and note when the first one came."""
-        stream = write_draft(self.model, _writing(options, forbidden), cancellation)
-        while True:
-            try:
-                token = next(stream)
-            except StopIteration as end:
-                draft: Draft = end.value
-                return draft
-            if clock.first_token_s is None:
-                clock.first_token_s = clock.elapsed()
-            yield token
-
     def _part_counts(self, messages: Sequence[Message]) -> tuple[PartCount, ...]:
         parts = self.model.render(messages)
         counts = self.model.count_tokens(parts)
@@ -265,7 +230,7 @@ class Assistant:
     ) -> tuple[prompts.PackedPrompt, Prompted]:
         budget = self.model.context_length - options.answer_tokens - 1
         packed = prompts.pack(question, chunks, self._count, budget, rewritten.earlier_question)
-        if chunks and not packed.included:
+        if not packed.fits or (chunks and not packed.included):
             raise QuestionError(
                 f"The question leaves no room for a passage in {self.model.context_length} tokens.",
                 "Ask a shorter one.",
@@ -278,18 +243,31 @@ class Assistant:
         return sum(self.model.count_tokens(self.model.render(messages)))
 
 
+def _timed(writing: Generator[Event, None, Draft], clock: Clock) -> Generator[Event, None, Draft]:
+    """Let the model write, and note when the first token came."""
+    while True:
+        try:
+            event = next(writing)
+        except StopIteration as end:
+            draft: Draft = end.value
+            return draft
+        if clock.first_token_s is None:
+            clock.first_token_s = clock.elapsed()
+        yield event
+
+
 def _writing(options: AnswerOptions, forbidden: str) -> WritingOptions:
     return WritingOptions(options.answer_tokens, options.temperature, options.seed, forbidden, options.alternatives)
 
 
-def _refusal(question: str, result: SearchResult, clock: _Clock, tokens: TokenCounts) -> Answer:
+def _refusal(question: str, result: SearchResult, clock: Clock, tokens: TokenCounts) -> Answer:
     return Answer(question, REFUSAL, True, (), (), result.hits, clock.timings(), tokens)
 
 
 def _checked_question(question: str) -> str:
     """The question without blanks around it; raises QuestionError when nothing or far too much is asked."""
     plain = question.encode("utf-8", "replace").decode()  # half a character, as some terminals send, would break libraries
-    question = " ".join(plain.replace("\0", " ").split())
+    question = " ".join(visible(plain).split())
     if not question:
         raise QuestionError("The question is empty.", "Type a question about the guides.")
     if len(question) > MAX_QUESTION_CHARACTERS:

@@ -6,8 +6,6 @@ Exact, not estimated: the prompt is put together again without the passage, and 
 from collections.abc import Iterator, Sequence
 
 from fieldguide.answering.assistant import Assistant
-from fieldguide.answering.waiting_line import POLL_SECONDS
-from fieldguide.errors import Cancelled
 from fieldguide.generation import prompt as prompts
 from fieldguide.generation.model import Cancellation
 
@@ -22,9 +20,8 @@ def influence(
     ticket = assistant.line.enter()
     assistant.warmer.interrupt()
     try:
-        while assistant.line.ahead_of(ticket, POLL_SECONDS):
-            if cancellation.is_cancelled:
-                raise Cancelled()
+        for _ in assistant.line.wait(ticket, cancellation):
+            pass
         for left_out in (None, *range(len(passages))):
             shown = [passage for number, passage in enumerate(passages) if number != left_out]
             prompt = assistant.model.render(prompts.build_messages(question, shown, earlier_question))

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fieldguide.sentences import split_sentences
 from fieldguide.types import Turn
 from fieldguide.words import content_words, names
 
@@ -28,7 +29,7 @@ _EMPTY_IT = re.compile(
 )
 _CONTINUES = re.compile(r"^\s*(and|or|but|so|then|what about|how about)\b", re.IGNORECASE)
 _BARE = re.compile(r"^\s*(why|how|when|where|who|which|what)(\s+(not|so|then|exactly))?\s*[?.!]*$", re.IGNORECASE)
-_ANSWER_CHARACTERS = 200  # of the last answer: its start names what it is about
+_ANSWER_CHARACTERS = 200  # of the last answer, at most: its first sentences name what it is about
 _CLAUSE_END = re.compile(r",|;|\b(?:and|but|or|because|if|when|so)\b", re.IGNORECASE)
 
 
@@ -59,8 +60,16 @@ def standalone(question: str, history: Sequence[Turn]) -> Standalone:
         if not depends_on_history(earlier) or names(earlier):
             break
         earlier = f"{content} {earlier}"
-    answered = history[-1].content[:_ANSWER_CHARACTERS] if history[-1].role == "assistant" else ""
+    answered = _start_of(history[-1].content) if history[-1].role == "assistant" else ""
     return Standalone(" ".join(filter(None, [earlier, answered, question])), earlier)
+
+
+def _start_of(answer: str) -> str:
+    """As many whole sentences as there is room for; of a first one that is too long, as many words."""
+    if len(answer) <= _ANSWER_CHARACTERS:
+        return answer
+    ends = [span.end for span in split_sentences(answer) if span.end <= _ANSWER_CHARACTERS]
+    return answer[: ends[-1]] if ends else answer[: _ANSWER_CHARACTERS + 1].rpartition(" ")[0]
 
 
 def depends_on_history(question: str) -> bool:

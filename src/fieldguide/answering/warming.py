@@ -39,7 +39,7 @@ class Warmer:
     def _read(self, prompt: Sequence[PromptPart]) -> bool:
         """Read one passage; False when a question came in between."""
         self._reading = own = Cancellation()  # before standing in line: whoever comes after may end it
-        ticket = self._line.enter()
+        ticket = self._line.enter(is_asked=False)
         try:
             while self._line.ahead_of(ticket, POLL_SECONDS):
                 pass

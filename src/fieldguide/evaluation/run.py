@@ -19,10 +19,11 @@ from fieldguide.answering.rewrite import standalone
 from fieldguide.errors import EvaluationError, FieldguideError
 from fieldguide.evaluation.questions import Question
 from fieldguide.events import Event, Failed, Finished
+from fieldguide.indexing.library import GUIDES
 from fieldguide.types import Answer, Chunk, SearchResult, Timings, TokenCounts, Turn
 
 Mode = Literal["end-to-end", "oracle", "no-retrieval", "retrieval"]
-_GUIDES = ("guides",)  # the questions are about these, whatever else is in the library
+_ASKED = (GUIDES,)  # the questions are about these, whatever else is in the library
 MODES: tuple[Mode, ...] = ("end-to-end", "oracle", "no-retrieval", "retrieval")
 Row = dict[str, Any]
 Report = Callable[[int, int, float], None]
@@ -143,7 +144,7 @@ def _ask(asked: Asked, question: Question, mode: Mode, chunks: Sequence[Chunk]) 
         temperature=0.0,  # the same prompt gives the same answer
         given=given,
         without_guides=mode == "no-retrieval",
-        collections=_GUIDES,
+        collections=_ASKED,
     )
     last: Event | None = None
     for event in asked.answer(question.question, question.history, options):
@@ -159,7 +160,7 @@ def _retrieve(asked: Asked, question: Question) -> Row:
     if question.passages:
         return {"question": question.question, "skipped": "brings its own passages"}
     search_text = standalone(question.question, question.history).search_text
-    result = asked.search(search_text, max(RETRIEVED, _FAR_ENOUGH), _GUIDES)
+    result = asked.search(search_text, max(RETRIEVED, _FAR_ENOUGH), _ASKED)
     seconds = time.perf_counter() - began
     timings = Timings(0.0, seconds, None, seconds)
     return Answer(question.question, "", False, (), (), result.hits, timings, TokenCounts(0, 0, 0)).as_object()

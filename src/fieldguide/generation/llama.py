@@ -17,12 +17,13 @@ import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldguide.errors import GenerationError, WeightsError
+from fieldguide.errors import NEEDS_MEMORY, GenerationError, WeightsError
 from fieldguide.generation import chat_template
 from fieldguide.generation.llama_context import CELLS, READ_AT_ONCE, LlamaContext
 from fieldguide.generation.model import Cancellation, Message, PartKind, PromptPart, ReadProgress, WritingOptions, WrittenToken
 from fieldguide.generation.passage_cache import PassageCache
 from fieldguide.generation.reading import PromptReader, TokenizedPrompt
+from fieldguide.memory import is_short_of_memory
 from fieldguide.types import FloatMatrix
 
 _GGUF_MAGIC = b"GGUF"
@@ -51,6 +52,8 @@ class LlamaModel:
         self.name = path.stem
         self._context: LlamaContext | None = None
         self._model: Any = llama_cpp.llama_model_load_from_file(str(path).encode(), _model_parameters())
+        if not self._model and is_short_of_memory():
+            raise GenerationError(f"There is not enough memory to load {path}.", NEEDS_MEMORY)
         if not self._model:
             raise WeightsError(
                 f"{path} cannot be loaded: the file is cut short, or its kind of model is not known to llama.cpp.",

@@ -45,10 +45,10 @@ class ReadProgress:
 
 @dataclass(frozen=True, slots=True)
 class WrittenToken:
-    """A piece of written text, its natural log-probability, and the likeliest tokens in its place when asked for."""
+    """A piece of written text, its natural log-probability where that is known, and on demand the likeliest in its place."""
 
     text: str
-    log_probability: float
+    log_probability: float | None
     alternatives: tuple[tuple[str, float], ...] = ()
 
 
@@ -118,8 +118,8 @@ class ChatModel(Protocol):
     def warm(self, prompt: Sequence[PromptPart], cancellation: Cancellation) -> None:
         """Read and keep the prompt's passages ahead of time, where there is a cache; raises Cancelled."""
 
-    def log_probability(self, text: str) -> float:
-        """How likely the next token is the first one of `text`, as a natural logarithm; after `read`."""
+    def log_probability(self, text: str) -> float | None:
+        """How likely the next token is the first one of `text`, as a natural logarithm, where that is known; after `read`."""
 
     def log_probability_of(self, text: str, cancellation: Cancellation) -> float:
         """How likely the model is to write exactly `text` now: the sum over its tokens; after `read`. Raises Cancelled."""

@@ -40,11 +40,15 @@ _EXAMPLES = (
 
 @dataclass(frozen=True, slots=True)
 class PackedPrompt:
-    """A prompt that fits: its messages, the passages in it (best first) and those left out for want of room."""
+    """A prompt: its messages, the passages in it (best first) and those left out for want of room.
+
+    One that does not fit even without passages is given, too, and says so.
+    """
 
     messages: tuple[Message, ...]
     included: tuple[Chunk, ...]
     left_out: tuple[Chunk, ...]
+    fits: bool
 
 
 def build_messages(
@@ -83,8 +87,9 @@ def pack(
     included = list(chunks)
     while True:  # nearly always all fit: counted once
         messages = build_messages(question, [chunk.passage for chunk in included], earlier_question)
-        if not included or count(messages) <= budget:
-            return PackedPrompt(messages, tuple(included), tuple(chunks[len(included) :]))
+        fits = count(messages) <= budget
+        if fits or not included:
+            return PackedPrompt(messages, tuple(included), tuple(chunks[len(included) :]), fits)
         included.pop()
 
 

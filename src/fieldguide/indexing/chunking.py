@@ -5,7 +5,6 @@ ends between sentences, list items or table rows; a table that needs several pas
 Only a single sentence longer than the limit is cut, between words.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -37,14 +36,8 @@ def chunk_document(
                 one = first.number == last.number
                 place = f"{section.counted[:-1]} {first.number}" if one else f"{section.counted} {first.number}-{last.number}"
                 chunk = replace(chunk, heading_path=(*section.heading_path, place))
-            chunks.append(replace(chunk, id=_identity(chunk)))
+            chunks.append(replace(chunk, id=chunk.content_id))
     return _with_unique_ids(chunks)
-
-
-def _identity(chunk: Chunk) -> str:
-    """The same passage under the same heading keeps its id when other parts of its document change."""
-    content = "\0".join([chunk.document, chunk.title, chunk.section, chunk.text])
-    return hashlib.sha256(content.encode()).hexdigest()[:20]
 
 
 def _with_unique_ids(chunks: Sequence[Chunk]) -> list[Chunk]:

@@ -5,30 +5,33 @@
 SQLite holds the truth; Chroma follows it. One process writes at a time; readers notice what others have written.
 """
 
+import json
 import os
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from fieldguide.background import SharedUse
-from fieldguide.errors import SearchIndexError
+from fieldguide.errors import MAKE_ROOM, SearchIndexError, VectorsDamaged
 from fieldguide.indexing.chunking import CHUNKER_VERSION
 from fieldguide.locks import exclusive
 from fieldguide.retrieval.embedder import Embedder
 from fieldguide.retrieval.library_store import LibraryStore
 from fieldguide.retrieval.projection import DIMENSIONS, fit
-from fieldguide.retrieval.search import Searcher
-from fieldguide.retrieval.vector_store import ChromaVectorStore
+from fieldguide.retrieval.search import Searcher, Weighed
+from fieldguide.retrieval.vector_store import ChromaVectorStore, open_vectors
 from fieldguide.types import Chunk, SearchResult
 
 FORMAT_VERSION = 1
 _SYNCED_AT_ONCE = 500
-_REDUCED_FROM = 1000  # passages: from then on token vectors take a third of the space
+_REDUCED_FROM = 1000  # passages at the end of an ingest: from then on token vectors take a third of the space
+_REDUCED_WITHIN = 5000  # and in the middle of one, so that a large one never takes the whole
 _FITTED_ON = 256  # of them, from all over the collection
 
 
@@ -36,11 +39,24 @@ class _Busy(Exception):
     pass
 
 
+@dataclass(frozen=True, slots=True)
+class CollectionState:
+    """A collection in numbers; `chunk_tokens` is the size of its passages, as wanted."""
+
+    name: str
+    documents: int
+    passages: int
+    chunk_tokens: int
+    needs_reindexing: bool
+    watched: list[Path]
+
+
 class Collection:
     """One opened collection; raises SearchIndexError when it is damaged. Many threads may search while one writes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, chroma_url: str = "") -> None:
         self.folder = folder
+        self._chroma_url = chroma_url
         self.store = LibraryStore(folder / "library.sqlite")
         self._vectors: ChromaVectorStore | None = None
         self._use = SharedUse()
@@ -61,11 +77,22 @@ class Collection:
         """The size of its passages, in tokens of the embedder."""
         return int(self.store.settings()["chunk_tokens"])
 
-    def needs_reindexing(self, embedder: Embedder) -> bool:
-        """Whether passages were made in another way than they would be now."""
+    @property
+    def watched(self) -> list[Path]:
+        """The folders whose files belong to it."""
+        return _watched(self.store.settings())
+
+    def state(self) -> CollectionState:
+        """What lists of collections tell of it."""
         settings = self.store.settings()
-        made = (settings["embedder"], settings["chunker_version"], settings["indexed_chunk_tokens"])
-        return bool(self.store.count()) and made != (embedder.identity, str(CHUNKER_VERSION), settings["chunk_tokens"])
+        return CollectionState(
+            settings["name"],
+            self.store.document_count(),
+            self.store.count(),
+            int(settings["chunk_tokens"]),
+            settings["chunk_tokens"] != settings["indexed_chunk_tokens"],
+            _watched(settings),
+        )
 
     def require(self, embedder: Embedder) -> None:
         """Raise SearchIndexError unless the collection can be used with this embedder."""
@@ -75,19 +102,31 @@ class Collection:
                 f"Index it again: fieldguide collections reindex '{self.name}'",
             )
 
-    def search(self, question: str, limit: int, embedder: Embedder) -> SearchResult:
-        """The best passages of this collection."""
+    def search(self, question: str, limit: int, embedder: Embedder, weighed: Weighed | None = None) -> SearchResult:
+        """The best passages of this collection; `weighed` where others are searched, too."""
         self.require(embedder)
+        try:
+            return self._search(question, limit, embedder, weighed)
+        except VectorsDamaged as damage:
+            try:
+                with self.writing(_busy):
+                    self.reconcile()
+            except _Busy:  # another process changes them, and will leave them whole
+                raise damage from None
+            return self._search(question, limit, embedder, weighed)
+
+    def _search(self, question: str, limit: int, embedder: Embedder, weighed: Weighed | None) -> SearchResult:
         self._follow()
         with self._use.together():
-            return Searcher(embedder, self.vectors, self.store).search(question, limit)
+            return Searcher(embedder, self.vectors, self.store).search(question, limit, weighed)
 
     @property
     def vectors(self) -> ChromaVectorStore:
         """Its vectors in Chroma, opened on first use."""
         with self._opening:
             if self._vectors is None:
-                self._vectors = ChromaVectorStore(self.folder / "chroma")
+                again = f"Index the collection again: fieldguide collections reindex '{self.name}'"
+                self._vectors = open_vectors(self.folder / "chroma", self._chroma_url, f"collection-{self.id}", again)
             return self._vectors
 
     def _follow(self) -> None:
@@ -95,8 +134,11 @@ class Collection:
         if self.store.changed_elsewhere():
             with self._use.alone():
                 self._close_vectors()
-        if self.store.unsynced(1) or self.vectors.count() != self.store.count():
-            with suppress(_Busy), self.writing(_busy):
+        with self._use.together():
+            is_whole = not self.store.unsynced(1) and self.store.is_purged and self.vectors.count() == self.store.count()
+        if not is_whole:
+            # Where nothing can be written, what Chroma knows already is searched.
+            with suppress(_Busy, SearchIndexError), self.writing(_busy):
                 self.reconcile()
 
     @contextmanager
@@ -112,7 +154,7 @@ class Collection:
             raise SearchIndexError(
                 f"The collection '{self.folder.name}' in {self.folder.parent} cannot be written: "
                 f"{getattr(error, 'strerror', None) or error}.",
-                "Make room, or choose another folder with --data-dir.",
+                MAKE_ROOM,
             ) from error
 
     def sync(self) -> None:
@@ -128,16 +170,30 @@ class Collection:
 
     def reconcile(self) -> None:
         """Bring Chroma in line with SQLite, whatever happened to it; while writing."""
+        with self._use.alone():
+            try:
+                self.vectors.nearest(np.eye(1, len(self.store.directions), dtype=np.float32)[0], 1)
+            except VectorsDamaged:  # SQLite knows all that Chroma has to be told
+                self._close_vectors()
+                shutil.rmtree(self.folder / "chroma", ignore_errors=True)
         self.sync()
         if self.vectors.count() != self.store.count():
             self.store.mark_unsynced(list(self.vectors.ids() ^ self.store.ids()))
             self.sync()
+        if not self.store.is_purged:
+            self._purge()
 
-    def economize(self) -> None:
+    def _purge(self) -> None:
+        """Have no file hold anything any more of what was removed."""
+        with self._use.alone():
+            self.vectors.rewrite(len(self.store.directions))
+        self.store.purge()
+
+    def economize(self, *, is_going_on: bool = False) -> None:
         """Keep fewer numbers for each token, once there are enough passages to choose directions by; while writing."""
         count = self.store.count()
         dimension, width = self.store.directions.shape
-        if count < _REDUCED_FROM or width < dimension or dimension <= DIMENSIONS:
+        if count < (_REDUCED_WITHIN if is_going_on else _REDUCED_FROM) or width < dimension or dimension <= DIMENSIONS:
             return
         ids = sorted(self.store.ids())[:: -(-count // _FITTED_ON)]  # ids are hashes: a sample from all over
         directions = fit(np.concatenate(list(self.store.token_vectors(ids).values())))
@@ -147,14 +203,20 @@ class Collection:
     def start_over(self, embedder: Embedder) -> None:
         """Forget all passages, so that every document is indexed anew; while writing."""
         with self._use.alone():
-            self._close_vectors()
-            shutil.rmtree(self.folder / "chroma", ignore_errors=True)
+            self.forget_vectors()
             self.store.clear_passages(embedder.dimension)
         self.store.change_settings(
             embedder=embedder.identity,
             chunker_version=str(CHUNKER_VERSION),
             indexed_chunk_tokens=self.store.settings()["chunk_tokens"],
         )
+
+    def forget_vectors(self) -> None:
+        """Remove all vectors, wherever they are; while writing, and while nobody searches."""
+        if self._chroma_url:
+            self.vectors.forget_all()
+        self._close_vectors()
+        shutil.rmtree(self.folder / "chroma", ignore_errors=True)
 
     def remove(self, names: Sequence[str]) -> list[Chunk]:
         """Forget documents and everything made of them, and give their passages; while writing."""
@@ -165,8 +227,10 @@ class Collection:
             self.store.remove_document(name)
             if document and document.origin.is_relative_to(self.folder):  # an upload that nobody else has
                 document.origin.unlink(missing_ok=True)
+                with suppress(OSError):
+                    document.origin.parent.rmdir()
         self.sync()
-        self.store.purge()
+        self._purge()
         return passages
 
     def size(self) -> int:
@@ -187,6 +251,10 @@ class Collection:
         vectors, self._vectors = self._vectors, None
         if vectors:
             vectors.close()
+
+
+def _watched(settings: Mapping[str, str]) -> list[Path]:
+    return [Path(text) for text in json.loads(settings["watched"] or "[]")]
 
 
 def _busy() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fieldguide.indexing.loading.kinds import KIND_BY_SUFFIX, readable_name
+from fieldguide.indexing.loading.kinds import readable_name
 
 _SKIPPED_FOLDERS = {".git", ".hg", ".svn", "__pycache__", "node_modules", ".venv", ".fieldguide"}
 
@@ -72,8 +72,3 @@ def _matches(relative: str, patterns: Sequence[str]) -> bool:
 
 def _name(text: str) -> str:
     return readable_name(text.encode("utf-8", "replace").decode())
-
-
-def known_endings() -> list[str]:
-    """Endings of names whose formats are read."""
-    return sorted(KIND_BY_SUFFIX)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from fieldguide.characters import visible
 from fieldguide.errors import DocumentError
 from fieldguide.types import Document
 
@@ -25,7 +26,7 @@ def read_document(path: Path) -> Document:
         raise DocumentError(f"{path} cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
         raise DocumentError(f"{path} is not UTF-8 text (byte {error.start}).", "Save it as UTF-8.") from error
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = visible(text.replace("\r\n", "\n").replace("\r", "\n"))
     title = title_of(text) or path.stem.replace("-", " ").capitalize()
     summary = str(_front_matter(text)[0].get("summary") or "")
     return Document(path.name, title, summary, text, hashlib.sha256(raw).hexdigest())

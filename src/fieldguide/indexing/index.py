@@ -7,8 +7,8 @@ Passages that have not changed keep their vectors from the generation before. On
 readers go on with the generation they opened and look for a newer one between questions.
 """
 
+import hashlib
 import json
-import os
 import re
 import shutil
 import sqlite3
@@ -20,14 +20,15 @@ from pathlib import Path
 
 import numpy as np
 
-from fieldguide.errors import SearchIndexError
+from fieldguide.errors import MAKE_ROOM, FieldguideError, SearchIndexError
+from fieldguide.files import write_durably
 from fieldguide.indexing.chunking import CHUNKER_VERSION, chunk_document
 from fieldguide.indexing.documents import corpus_hash
 from fieldguide.locks import exclusive
 from fieldguide.retrieval.embedder import Embedder, Embedding
 from fieldguide.retrieval.passage_store import PassageStore
 from fieldguide.retrieval.projection import fit, reduce
-from fieldguide.retrieval.vector_store import ChromaVectorStore
+from fieldguide.retrieval.vector_store import ChromaVectorStore, open_vectors
 from fieldguide.types import Chunk, Document, FloatMatrix
 
 FORMAT_VERSION = 3  # raise it when files of an index change their form: older ones are then built anew
@@ -51,6 +52,7 @@ class Manifest:
     documents: tuple[str, ...]
     passages: int
     built_at: str
+    passages_sha256: str = ""  # of passages.sqlite, which nobody writes to any more; '' in older ones
 
     def matches(self, documents: Sequence[Document], embedder: Embedder) -> bool:
         """Whether an index with this manifest is what these documents and this embedder would give."""
@@ -96,7 +98,8 @@ def current_generation(data_dir: Path) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _unreadable(data_dir, error) from error
+        message = f"The index in {data_dir} cannot be read: {error.strerror or error}."
+        raise SearchIndexError(message, "Choose another folder with --data-dir.") from error
 
 
 def read_manifest(data_dir: Path) -> Manifest | None:
@@ -112,30 +115,35 @@ def read_manifest(data_dir: Path) -> Manifest | None:
     return manifest if manifest.format_version == FORMAT_VERSION else None
 
 
-def open_index(data_dir: Path) -> Index:
-    """Open the generation in use; raises SearchIndexError when there is none, or it is damaged."""
+def open_index(data_dir: Path, server: str = "") -> Index:
+    """Open the generation in use; raises SearchIndexError when there is none, or it is damaged, RemoteError for a server."""
     generation, manifest = current_generation(data_dir), read_manifest(data_dir)
     if generation is None or manifest is None:
         raise SearchIndexError(f"There is no index in {data_dir}.", "Build it with: fieldguide ingest")
     folder = _root(data_dir) / generation
+    if manifest.passages_sha256 and manifest.passages_sha256 != _sha256(folder / "passages.sqlite"):
+        raise _damaged(folder, "passages.sqlite is not what was written")
     passages = PassageStore(folder / "passages.sqlite")
     try:
-        index = Index(generation, manifest, passages, ChromaVectorStore(folder / "chroma"))
-    except SearchIndexError:
+        index = Index(generation, manifest, passages, _vectors(folder, server, manifest.corpus, manifest.embedder))
+    except FieldguideError:
         passages.close()
         raise
     if index.vector_store.count() != manifest.passages:
         count = index.vector_store.count()
         index.close()
-        raise SearchIndexError(
-            f"The index in {folder} is damaged: it has {count} vectors for {manifest.passages} passages.",
-            "Build it again: fieldguide ingest --rebuild",
-        )
+        raise _damaged(folder, f"it has {count} vectors for {manifest.passages} passages")
     return index
 
 
 def build_index(
-    documents: Sequence[Document], embedder: Embedder, data_dir: Path, report: Report, *, rebuild: bool = False
+    documents: Sequence[Document],
+    embedder: Embedder,
+    data_dir: Path,
+    report: Report,
+    *,
+    rebuild: bool = False,
+    server: str = "",
 ) -> BuildSummary:
     """Bring the index up to date with these documents; `rebuild` embeds everything again.
 
@@ -148,14 +156,14 @@ def build_index(
         waiting = "Waiting for another process that builds the index"
         with exclusive(_root(data_dir) / "writer.lock", lambda: report(waiting, 0, 0)):
             manifest = read_manifest(data_dir)
-            if manifest and manifest.matches(documents, embedder) and not rebuild and _opens(data_dir):
+            if manifest and manifest.matches(documents, embedder) and not rebuild and _opens(data_dir, server):
                 return BuildSummary(manifest.passages, 0, time.perf_counter() - started, changed=False)
-            passages, embedded = _build(documents, embedder, data_dir, report, None if rebuild else manifest)
+            passages, embedded = _build(documents, embedder, data_dir, report, None if rebuild else manifest, server)
     return BuildSummary(passages, embedded, time.perf_counter() - started, changed=True)
 
 
 def _build(
-    documents: Sequence[Document], embedder: Embedder, data_dir: Path, report: Report, previous: Manifest | None
+    documents: Sequence[Document], embedder: Embedder, data_dir: Path, report: Report, previous: Manifest | None, server: str
 ) -> tuple[int, int]:
     report("Cutting documents into passages", 0, len(documents))
     chunks: list[Chunk] = []
@@ -167,8 +175,9 @@ def _build(
 
     name = _next_name(data_dir)
     folder = _root(data_dir) / name
-    folder.mkdir()
-    known, directions = _known_embeddings(data_dir, previous, embedder)
+    vectors = _vectors(folder, server, corpus_hash(documents), embedder.identity)
+    folder.mkdir(exist_ok=True)
+    known, directions = _known_embeddings(data_dir, previous, embedder, server)
     embedded = 0
     if directions is None:
         report("Embedding passages", 0, len(chunks))
@@ -177,7 +186,7 @@ def _build(
         directions = fit(np.concatenate([embedding.token_vectors for embedding in embeddings]))
         known = _stored_form(sample, embeddings, directions)
         embedded = len(sample)
-    store, vectors = PassageStore(folder / "passages.sqlite", directions), ChromaVectorStore(folder / "chroma")
+    store = PassageStore(folder / "passages.sqlite", directions)
     try:
         for start in range(0, len(chunks), _EMBED_AT_ONCE):
             group = chunks[start : start + _EMBED_AT_ONCE]
@@ -203,10 +212,11 @@ def _build(
         tuple(document.name for document in documents),
         len(chunks),
         time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        _sha256(folder / "passages.sqlite"),
     )
-    _write_durably(folder / "manifest.json", json.dumps(asdict(manifest), indent=2) + "\n")
+    write_durably(folder / "manifest.json", json.dumps(asdict(manifest), indent=2) + "\n")
     before = current_generation(data_dir)
-    _write_durably(_root(data_dir) / "CURRENT", name + "\n")
+    write_durably(_root(data_dir) / "CURRENT", name + "\n")
     _remove_old(data_dir, {name, before})
     return len(chunks), embedded
 
@@ -220,13 +230,13 @@ def _stored_form(chunks: Sequence[Chunk], embeddings: Sequence[Embedding], direc
 
 
 def _known_embeddings(
-    data_dir: Path, previous: Manifest | None, embedder: Embedder
+    data_dir: Path, previous: Manifest | None, embedder: Embedder, server: str
 ) -> tuple[dict[str, Embedding], FloatMatrix | None]:
     """Vectors of the generation in use, by chunk id, where the same embedder made them, and the directions of their tokens."""
     if previous is None or previous.embedder != embedder.identity or previous.chunker_version != CHUNKER_VERSION:
         return {}, None
     try:
-        with closing(open_index(data_dir)) as index:
+        with closing(open_index(data_dir, server)) as index:
             vectors = index.vector_store.vectors()
             tokens = index.passage_store.token_vectors(list(vectors))
             directions = index.passage_store.directions
@@ -235,9 +245,15 @@ def _known_embeddings(
     return {i: Embedding(vectors[i], tokens[i]) for i in vectors if i in tokens}, directions
 
 
-def _opens(data_dir: Path) -> bool:
+def _vectors(folder: Path, server: str, corpus: str, embedder: str) -> ChromaVectorStore:
+    """A generation's vectors. On a server their name says what they were made of: copies with the same guides share them."""
+    made_of = f"{corpus} {embedder} {CHUNKER_VERSION} {CHUNK_TOKENS}"
+    return open_vectors(folder / "chroma", server, f"guides-{hashlib.sha256(made_of.encode()).hexdigest()[:32]}")
+
+
+def _opens(data_dir: Path, server: str) -> bool:
     try:
-        open_index(data_dir).close()
+        open_index(data_dir, server).close()
     except SearchIndexError:
         return False
     return True
@@ -263,15 +279,6 @@ def _remove_old(data_dir: Path, keep: set[str | None]) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write_durably(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".new")
-    with temporary.open("w", encoding="utf-8") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    os.replace(temporary, path)
-
-
 @contextmanager
 def _write_errors(data_dir: Path) -> Iterator[None]:
     try:
@@ -279,11 +286,13 @@ def _write_errors(data_dir: Path) -> Iterator[None]:
     except (OSError, sqlite3.Error) as error:
         raise SearchIndexError(
             f"The index in {data_dir} cannot be written: {getattr(error, 'strerror', None) or error}.",
-            "Make room or choose another folder with --data-dir.",
+            MAKE_ROOM,
         ) from error
 
 
-def _unreadable(data_dir: Path, error: OSError) -> SearchIndexError:
-    return SearchIndexError(
-        f"The index in {data_dir} cannot be read: {error.strerror or error}.", "Choose another folder with --data-dir."
-    )
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""  # who opens it tells what is wrong
+
+
+def _damaged(folder: Path, how: str) -> SearchIndexError:
+    return SearchIndexError(f"The index in {folder} is damaged: {how}.", "Build it again: fieldguide ingest --rebuild")

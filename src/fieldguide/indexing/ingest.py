@@ -17,7 +17,7 @@ from fieldguide.indexing.discovery import FoundFile
 from fieldguide.indexing.loading.pool import LoaderPool
 from fieldguide.indexing.loading.reading import Loaded
 from fieldguide.retrieval.embedder import Embedder
-from fieldguide.retrieval.library_store import StoredDocument
+from fieldguide.retrieval.library_tables import StoredDocument
 from fieldguide.retrieval.projection import reduce
 from fieldguide.types import Chunk
 
@@ -221,6 +221,7 @@ class _Ingest:
             self._report.passages += len(one.chunks)
         if waiting:
             self._collection.sync()
+            self._collection.economize(is_going_on=True)
             self._tell()
 
     def _add(self, chunks: Sequence[Chunk]) -> None:

@@ -4,21 +4,22 @@ import os
 import re
 import secrets
 import shutil
+import sqlite3
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fieldguide.errors import CollectionError, SearchIndexError
+from fieldguide.errors import MAKE_ROOM, CollectionError, SearchIndexError
 from fieldguide.indexing.chunking import CHUNKER_VERSION
 from fieldguide.indexing.collection import Collection
 from fieldguide.indexing.index import CHUNK_TOKENS, Index, current_generation, open_index
 from fieldguide.locks import exclusive
 from fieldguide.retrieval.embedder import Embedder
-from fieldguide.retrieval.library_store import LibraryStore
+from fieldguide.retrieval.library_tables import create_library
 from fieldguide.retrieval.merging import merge
-from fieldguide.retrieval.search import Search, Searcher
+from fieldguide.retrieval.search import Search, Searcher, weigh
 from fieldguide.types import Chunk, Document, SearchResult
 
 GUIDES = "guides"
@@ -31,8 +32,8 @@ _UNFINISHED = (".new-", ".gone-")
 class Library:
     """The collections in a data folder, opened when they are needed; safe to use from several threads."""
 
-    def __init__(self, data_dir: Path) -> None:
-        self._data_dir = data_dir
+    def __init__(self, data_dir: Path, chroma_url: str = "") -> None:
+        self._data_dir, self._chroma_url = data_dir, chroma_url
         self._root = data_dir / "collections"
         self._lock = threading.RLock()
         self._opened: dict[str, Collection] = {}
@@ -44,7 +45,7 @@ class Library:
         """The newest index of the guides: a page that runs sees what another process has built meanwhile."""
         with self._lock:
             if self._index is None or self._index.generation != current_generation(self._data_dir):
-                newer = open_index(self._data_dir)
+                newer = open_index(self._data_dir, self._chroma_url)
                 if self._index:
                     self._index.close()
                 self._index = newer
@@ -66,16 +67,19 @@ class Library:
                 self._opened.pop(gone).close()
             for name, path in there.items():
                 if name not in self._opened:
-                    self._opened[name] = Collection(path)
+                    self._opened[name] = Collection(path, self._chroma_url)
             return sorted(self._opened.values(), key=lambda collection: collection.name.lower())
 
     def collection(self, name: str) -> Collection:
         """The collection of this name; raises CollectionError where there is none."""
-        found = next((collection for collection in self.collections() if collection.name == name), None)
-        if found is None:
-            known = ", ".join([GUIDES, *(collection.name for collection in self.collections())])
-            raise CollectionError(f"There is no collection '{name}'.", f"There are: {known}.")
-        return found
+        return self._named([name])[0]
+
+    def _named(self, names: Sequence[str]) -> list[Collection]:
+        known = {collection.name: collection for collection in self.collections()}
+        for name in names:
+            if name not in known:
+                raise CollectionError(f"There is no collection '{name}'.", f"There are: {', '.join([GUIDES, *known])}.")
+        return [known[name] for name in names]
 
     def names(self) -> list[str]:
         """What can be asked: the guides and the user's own collections."""
@@ -84,9 +88,8 @@ class Library:
     def create(self, name: str, embedder: Embedder, chunk_tokens: int = CHUNK_TOKENS) -> Collection:
         """An empty collection; the one of this name where there is one already."""
         name = self.checked_name(name)
-        if not _SMALLEST <= chunk_tokens <= _LARGEST:
-            raise CollectionError(f"A passage of {chunk_tokens} tokens is out of range.", f"Give {_SMALLEST} to {_LARGEST}.")
-        with self._writing():
+        self.check_size(chunk_tokens)
+        with _changing(self._root):
             for collection in self.collections():
                 if collection.name == name:
                     return collection
@@ -103,29 +106,29 @@ class Library:
                 "exclude": "",
                 "watched": "",
             }
-            LibraryStore.create(unfinished / "library.sqlite", embedder.dimension, settings)
+            create_library(unfinished / "library.sqlite", embedder.dimension, settings)
             os.replace(unfinished, self._root / identifier)
         return self.collection(name)
 
     def rename(self, name: str, new: str) -> None:
         """Give a collection another name."""
         new = self.checked_name(new)
-        with self._writing():
+        with _changing(self._root):
             if new != name and new in self.names():
                 raise CollectionError(f"There is a collection '{new}' already.", "Choose another name.")
             self.collection(name).store.change_settings(name=new)
 
-    def delete(self, name: str) -> list[Chunk]:
-        """Remove a collection with all that was made of its documents, and give its passages. Files elsewhere stay."""
+    def delete(self, name: str) -> None:
+        """Remove a collection with all that was made of its documents. Files elsewhere stay."""
         collection = self.collection(name)
-        with self._writing():
-            passages = collection.store.chunks()
+        with _changing(self._root):
             gone = self._root / f".gone-{collection.id}"
             with self._lock, collection.writing(lambda: None):
+                if self._chroma_url:
+                    collection.forget_vectors()
                 self._opened.pop(collection.id).close()
                 os.replace(collection.folder, gone)
             shutil.rmtree(gone, ignore_errors=True)
-        return passages
 
     @staticmethod
     def checked_name(name: str) -> str:
@@ -136,17 +139,21 @@ class Library:
             raise CollectionError(f"'{name}' {reason}.", "Use up to 60 letters, digits, blanks, dots and dashes.")
         return name
 
-    def _writing(self) -> "_LibraryLock":
-        return _LibraryLock(self._root)
+    @staticmethod
+    def check_size(chunk_tokens: int) -> None:
+        """Raise CollectionError for a size that passages cannot have."""
+        if not _SMALLEST <= chunk_tokens <= _LARGEST:
+            raise CollectionError(f"A passage of {chunk_tokens} tokens is out of range.", f"Give {_SMALLEST} to {_LARGEST}.")
 
     # Searching
 
     def search(self, embedder: Embedder, names: Sequence[str] = ()) -> Search:
         """A search over these collections; over all where none is named."""
-        wanted = list(dict.fromkeys(names)) or self.names()
-        own = [self.collection(name) for name in wanted if name != GUIDES]
-        guides = self.guides_searcher(embedder)
-        return guides if wanted == [GUIDES] else _SearchInSeveral(embedder, guides, GUIDES in wanted, own)
+        wanted = [name for name in dict.fromkeys(names) if name != GUIDES]
+        # Whoever asks the guides alone is not kept from it by a damaged collection.
+        own = (self._named(wanted) if wanted else []) if names else self.collections()
+        guides, with_guides = self.guides_searcher(embedder), not names or GUIDES in names
+        return _SearchInSeveral(embedder, guides, with_guides, own) if own else guides
 
     def guides_searcher(self, embedder: Embedder) -> Searcher:
         """A search over the guides alone."""
@@ -190,32 +197,27 @@ class _SearchInSeveral:
     own: Sequence[Collection]
 
     def search(self, question: str, limit: int) -> SearchResult:
-        results = [self.guides.search(question, limit)] if self.with_guides else []
-        return merge([*results, *(one.search(question, limit, self.embedder) for one in self.own)], limit)
+        stores = [*([self.guides.passage_store] if self.with_guides else []), *(one.store for one in self.own)]
+        weighed = weigh(question, self.embedder, stores)
+        results = [self.guides.search(question, limit, weighed)] if self.with_guides else []
+        return merge([*results, *(one.search(question, limit, self.embedder, weighed) for one in self.own)], limit)
 
     def rank(self, question: str, chunks: Sequence[Chunk]) -> SearchResult:
         return self.guides.rank(question, chunks)
 
 
-class _LibraryLock:
+@contextmanager
+def _changing(root: Path) -> Iterator[None]:
     """One process at a time makes, renames or deletes collections; what a killed one left behind is swept out."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def __enter__(self) -> None:
-        try:
-            self._root.mkdir(parents=True, exist_ok=True)
-            self._held = exclusive(self._root / "library.lock", lambda: None)
-            self._held.__enter__()
-            for path in self._root.iterdir():
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with exclusive(root / "library.lock", lambda: None):
+            for path in root.iterdir():
                 if path.name.startswith(_UNFINISHED):
                     shutil.rmtree(path, ignore_errors=True)
-        except OSError as error:
-            raise SearchIndexError(
-                f"{self._root} cannot be written: {error.strerror or error}.", "Choose another folder with --data-dir."
-            ) from error
-
-    def __exit__(self, *_: object) -> None:
-        with suppress(OSError):
-            self._held.__exit__(None, None, None)
+            yield
+    except (OSError, sqlite3.Error) as error:
+        raise SearchIndexError(
+            f"{root} cannot be written: {getattr(error, 'strerror', None) or error}.",
+            MAKE_ROOM,
+        ) from error

@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -21,7 +22,7 @@ from fieldguide.indexing.library import GUIDES, Library
 from fieldguide.indexing.loading.kinds import readable_name
 from fieldguide.indexing.loading.pool import LoaderPool
 from fieldguide.retrieval.embedder import Embedder
-from fieldguide.retrieval.library_store import StoredDocument
+from fieldguide.retrieval.library_tables import StoredDocument
 
 Report = Callable[[Loading], None]
 _NEVER = threading.Event()
@@ -93,9 +94,9 @@ class OwnDocuments:
     def refresh(self, name: str, report: Report = _silent, cancelled: threading.Event = _NEVER) -> IngestReport | None:
         """Ingest what changed on disk, and what is new in watched folders; None where nothing is."""
         collection = self.library.collection(name)
-        watched = self.watched(name)
+        watched, documents = collection.watched, collection.store.documents()
         gone, files = [], []
-        for document in collection.store.documents():
+        for document in documents:
             try:
                 status = document.origin.stat()
             except OSError:
@@ -106,7 +107,7 @@ class OwnDocuments:
             if not document.sha256 or (status.st_size, status.st_mtime_ns) != (document.size, document.modified):
                 changed = FoundFile(document.origin, document.name)
                 files += [] if self._was_refused(changed) else [changed]
-        known = {document.origin for document in collection.store.documents()}
+        known = {document.origin for document in documents}
         settings = collection.store.settings()
         include, exclude = json.loads(settings["include"] or "[]"), json.loads(settings["exclude"] or "[]")
         fresh = find_files([str(folder) for folder in watched if folder.is_dir()], include, exclude)
@@ -168,10 +169,6 @@ class OwnDocuments:
         folder.mkdir(parents=True)
         return folder / name
 
-    def watched(self, name: str) -> list[Path]:
-        """The folders whose files belong to a collection."""
-        return [Path(text) for text in json.loads(self.library.collection(name).store.settings()["watched"] or "[]")]
-
     def watch(self, name: str, folders: Sequence[Path]) -> None:
         """Have these folders watched from now on, and no others."""
         collection = self.library.create(name, self._embedder())
@@ -182,11 +179,14 @@ class OwnDocuments:
             collection.store.change_settings(watched=json.dumps([os.path.abspath(folder) for folder in folders]))
 
     def keep_up(self, end: threading.Event, report: Report = _silent, seconds: float = 5.0) -> None:
-        """Look for changes on disk again and again, until `end`."""
-        while not end.wait(seconds):
+        """Look for changes on disk again and again, until `end`; seldom where looking takes long."""
+        pause = seconds
+        while not end.wait(pause):
+            began, pause = time.monotonic(), seconds
             with suppress(FieldguideError):  # told when the collection is asked or changed
-                for collection in self.library.collections():
-                    self.refresh(collection.name, report, end)
+                found = [self.refresh(collection.name, report, end) for collection in self.library.collections()]
+                if not any(found):
+                    pause = max(seconds, 20 * (time.monotonic() - began))
 
     def _ingest(
         self, collection: Collection, files: Sequence[FoundFile], report: Report, cancelled: threading.Event

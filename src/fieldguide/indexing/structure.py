@@ -78,12 +78,7 @@ def plain_section(text: str, path: tuple[str, ...], start: int, end: int) -> Sec
 
 def line_section(text: str, path: tuple[str, ...]) -> Section:
     """Source code, line by line."""
-    units, start = [], 0
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            units.append(Unit(start, start + len(line), number=number))
-        start += len(line) + 1
-    return Section(path, tuple(units), "lines")
+    return Section(path, tuple(_lines(text)), "lines")
 
 
 def table_section(text: str, path: tuple[str, ...], start: int, end: int, numbers: Sequence[int]) -> Section:
@@ -103,7 +98,7 @@ def _path(place: tuple[str, ...], path: Sequence[tuple[int, str]], title: str) -
 def _units(token: Token, text: str) -> list[Unit]:
     if token.type == "table_open":
         return _table_rows(text)
-    if token.type in {"fence", "code_block", "html_block"}:
+    if token.type in {"fence", "code_block", "html_block", "definition"}:
         return _lines(text)
     if token.type in {"paragraph_open", "bullet_list_open", "ordered_list_open", "blockquote_open"}:
         return [Unit(span.start, span.end) for span in split_sentences(text)]
@@ -112,9 +107,9 @@ def _units(token: Token, text: str) -> list[Unit]:
 
 def _lines(text: str) -> list[Unit]:
     units, start = [], 0
-    for line in text.split("\n"):
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            units.append(Unit(start, start + len(line)))
+            units.append(Unit(start, start + len(line), number=number))
         start += len(line) + 1
     return units
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fieldguide.errors import ConversationError
+from fieldguide.errors import MAKE_ROOM, ConversationError
 from fieldguide.interfaces.conversations import (
     Conversation,
     Exchange,
@@ -87,7 +87,7 @@ class ConversationStore:
         except OSError as error:
             raise ConversationError(
                 f"The conversation cannot be kept in {path.parent}: {error.strerror or error}.",
-                "Make room there, or choose another folder with --data-dir.",
+                MAKE_ROOM,
             ) from error
         return conversation
 

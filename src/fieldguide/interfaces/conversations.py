@@ -1,5 +1,6 @@
 """Conversations as values, and as the JSON that is both their file and their export."""
 
+import hashlib
 import json
 import re
 import secrets
@@ -30,6 +31,7 @@ class Receipt:
     answer_tokens: int
     temperature: float
     seed: int
+    collections: tuple[str, ...] = ()  # what was searched; receipts of earlier versions do not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,8 @@ def is_identifier(text: object) -> bool:
 
 def to_json(conversation: Conversation) -> str:
     """The conversation as its file and its export."""
-    content = {"format": FORMAT, "version": FORMAT_VERSION, "conversation": _ADAPTER.dump_python(conversation, mode="json")}
+    held = _ADAPTER.dump_python(conversation, mode="json")
+    content = {"format": FORMAT, "version": FORMAT_VERSION, "sha256": _sum(held), "conversation": held}
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
 
 
@@ -124,7 +127,15 @@ def read_content(text: str | bytes, origin: str) -> Any:  # noqa: ANN401 - whate
             f"{origin} has version {content.get('version')} of its form, but this Fieldguide reads version {FORMAT_VERSION}.",
             "Open it with the Fieldguide that wrote it, or a newer one.",
         )
-    return content.get("conversation")
+    held = content.get("conversation")
+    if content.get("sha256", _sum(held)) != _sum(held):
+        raise ConversationError(f"{origin} is damaged: it is not what was written.", "Remove it, or its line with sha256.")
+    return held
+
+
+def _sum(held: object) -> str:
+    """A check of what a file holds; one without it, from before there was one, is believed."""
+    return hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()
 
 
 def shortened(question: str) -> str:

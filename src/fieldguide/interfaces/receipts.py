@@ -44,15 +44,15 @@ def _body(exchange: Exchange) -> list[str]:
     parts = [f"Searched for: {_line(exchange.search_text)}"] if exchange.search_text else []
     answer = exchange.answer
     if answer is None:
-        parts += [text for text in (exchange.written, f"*{exchange.failure}*" if exchange.failure else "") if text]
+        parts += [_inert(text) for text in (exchange.written, f"*{exchange.failure}*" if exchange.failure else "") if text]
     else:
-        parts.append(answer_text(answer))
+        parts.append(_inert(answer_text(answer)))
         for c in answer.citations:
             parts.append(f"> {_line(c.quote)}\n>\n> [{c.marker}] `{c.document}`, {_line(c.section)}")
         if answer.note:
             parts.append(answer.note)
     if exchange.alone is not None:
-        parts += ["### Without the guides (not checked)", exchange.alone]
+        parts += ["### Without the guides (not checked)", _inert(exchange.alone)]
     return parts
 
 
@@ -61,6 +61,7 @@ def _receipt(receipt: Receipt) -> str:
         f"Fieldguide {receipt.fieldguide}",
         f"model {receipt.model} ({receipt.model_fingerprint})",
         f"index {receipt.index}",
+        *([f"searched {', '.join(receipt.collections)}"] if receipt.collections else []),
         f"{receipt.passages} passages, at most {receipt.answer_tokens} tokens",
         f"temperature {receipt.temperature:g}, seed {receipt.seed}",
         f"asked {receipt.asked_at}",
@@ -69,4 +70,9 @@ def _receipt(receipt: Receipt) -> str:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    return _inert(" ".join(text.split()))
+
+
+def _inert(text: str) -> str:
+    """As Markdown that loads nothing: viewers fetch pictures without being asked."""
+    return text.replace("<", "&lt;").replace("![", "!\\[").replace("](", "]\\(")

@@ -29,7 +29,10 @@ from fieldguide.types import Turn
 _FILE = "running.json"
 _STATUS_SECONDS = 2.0
 _POLL_SECONDS = 0.1
-_WITHOUT_INFLUENCE = {"host", "port", "threads", "hub_endpoint", "hub_offline"}  # on what an answer says
+_WITHOUT_INFLUENCE = {"host", "port", "threads", "hub_endpoint", "hub_offline", "token", "token_file", "hosts"} | {
+    "requests_per_minute",
+    "shutdown_seconds",
+}  # on what an answer says
 _LOST = Failed("The running Fieldguide broke off the answer.", "Ask again; without it, fieldguide ask loads its own.")
 
 
@@ -50,8 +53,9 @@ def announced(settings: Settings, url: str, instance: str) -> Iterator[None]:
 class RunningFieldguide:
     """Another process that answers over HTTP, with the same event stream."""
 
-    def __init__(self, url: str, settings: str = "") -> None:
+    def __init__(self, url: str, settings: str = "", token: str = "") -> None:
         self.url = url
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._settings = settings  # a fingerprint: what an answer must be made with
         self._address = urlsplit(url)
 
@@ -78,7 +82,7 @@ class RunningFieldguide:
 
         def receive() -> None:
             with suppress(OSError, http.client.HTTPException), closing(connection):
-                connection.request("POST", "/api/ask", asked, {"Content-Type": "application/json"})
+                connection.request("POST", "/api/ask", asked, {"Content-Type": "application/json"} | self._headers)
                 for line in connection.getresponse():
                     lines.put(line)
             lines.put(b"")
@@ -105,7 +109,7 @@ class RunningFieldguide:
         """What it says of itself; empty when it does not answer."""
         connection = self._connection(_STATUS_SECONDS)
         try:
-            connection.request("GET", "/api/status")
+            connection.request("GET", "/api/status", headers=self._headers)
             return _as_object(connection.getresponse().read())
         except (OSError, http.client.HTTPException):
             return {}
@@ -121,7 +125,7 @@ def find_running(settings: Settings) -> RunningFieldguide | None:
     found = _read(settings.data_dir / _FILE)
     if not found:
         return None
-    running = RunningFieldguide(str(found.get("url")), fingerprint(settings))
+    running = RunningFieldguide(str(found.get("url")), fingerprint(settings), settings.token)
     status = running.status()
     same = status.get("instance") == found.get("instance") and status.get("settings") == fingerprint(settings)
     return running if same else None

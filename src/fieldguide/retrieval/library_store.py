@@ -11,57 +11,31 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from fieldguide.retrieval.passage_store import SCHEMA, PassageStore, quantize
+from fieldguide.errors import MAKE_ROOM, SearchIndexError
+from fieldguide.retrieval.library_tables import StoredDocument, stored_document
+from fieldguide.retrieval.passage_store import PassageStore, is_out_of_room, quantize
 from fieldguide.retrieval.projection import reduce
 from fieldguide.types import Chunk, FloatMatrix, FloatVector
 
-_LIBRARY_SCHEMA = """
-CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE documents (
-    number INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, title TEXT NOT NULL, kind TEXT NOT NULL, origin BLOB UNIQUE NOT NULL,
-    size INTEGER NOT NULL, modified INTEGER NOT NULL, sha256 TEXT NOT NULL, added TEXT NOT NULL, note TEXT NOT NULL,
-    passages INTEGER NOT NULL, text BLOB NOT NULL
-);
-CREATE INDEX documents_by_content ON documents (sha256);
-CREATE INDEX passages_of_document ON passages (document, start);
-CREATE TABLE vectors (number INTEGER PRIMARY KEY, vector BLOB NOT NULL, tokens BLOB NOT NULL);
-CREATE TABLE unsynced (id TEXT PRIMARY KEY);
-"""
 _DOCUMENT = "name, title, kind, origin, size, modified, sha256, added, note, passages"
 _WRITER_WAITS = 60.0  # seconds for another process to end its transaction
-
-
-@dataclass(frozen=True, slots=True)
-class StoredDocument:
-    """What a collection knows of a document; one whose ingest was cut short has no `sha256` yet.
-
-    `modified` is the file's time in nanoseconds, `added` when it was ingested.
-    """
-
-    name: str
-    title: str
-    kind: str
-    origin: Path
-    size: int
-    modified: int
-    sha256: str
-    added: str
-    note: str = ""
-    passages: int = 0
 
 
 class LibraryStore(PassageStore):
     """Raises SearchIndexError when the file is missing or damaged, sqlite3.Error when it cannot be written."""
 
+    _remedy = "Index the collection again: fieldguide collections reindex NAME; or move its folder away and ingest its files."
+    _checks_passages = True
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self._total = None
         try:
             self._db = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode=rw", uri=True, check_same_thread=False, timeout=_WRITER_WAITS
@@ -73,26 +47,14 @@ class LibraryStore(PassageStore):
         except (sqlite3.Error, ValueError) as error:
             raise self._damaged(error) from error
 
-    @staticmethod
-    def create(path: Path, dimension: int, settings: dict[str, str]) -> None:
-        """Make the file of an empty collection. Its first passages keep all numbers of their token vectors."""
-        db = sqlite3.connect(path)
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.executescript(SCHEMA + _LIBRARY_SCHEMA)
-            with db:
-                whole = np.eye(dimension, dtype=np.float32).tobytes()
-                db.execute("INSERT INTO directions VALUES (?, ?)", (dimension, whole))
-                db.executemany("INSERT INTO settings VALUES (?, ?)", settings.items())
-        finally:
-            db.close()
-
     def changed_elsewhere(self) -> bool:
         """Whether another process has written since this was last asked."""
         version = self._data_version()
         changed, self._seen = version != self._seen, version
         if changed:
             self.directions = self._read_directions()
+            with self._lock:
+                self._total = None
         return changed
 
     # What is in it
@@ -106,17 +68,20 @@ class LibraryStore(PassageStore):
         with self._lock, self._db:
             self._db.executemany("INSERT OR REPLACE INTO settings VALUES (?, ?)", values.items())
 
-    def count(self) -> int:
-        """How many passages there are."""
-        return self._count()
-
     def document_count(self) -> int:
         """How many documents there are."""
         return int(self._rows("SELECT count(*) FROM documents", ())[0][0])
 
     def documents(self) -> list[StoredDocument]:
         """All documents, by name."""
-        return [_document(row) for row in self._rows(f"SELECT {_DOCUMENT} FROM documents ORDER BY name", ())]
+        return [stored_document(row) for row in self._rows(f"SELECT {_DOCUMENT} FROM documents ORDER BY name", ())]
+
+    def documents_like(self, part: str, start: int, count: int) -> tuple[int, list[StoredDocument]]:
+        """How many documents have this in their names, and some of them in order of their names."""
+        like = (f"%{part.translate({ord(c): chr(92) + c for c in '%_' + chr(92)})}%",)
+        where = "FROM documents WHERE name LIKE ? ESCAPE '\\'"
+        rows = self._rows(f"SELECT {_DOCUMENT} {where} ORDER BY name LIMIT ? OFFSET ?", (*like, count, start))
+        return int(self._rows(f"SELECT count(*) {where}", like)[0][0]), [stored_document(row) for row in rows]
 
     def document(self, name: str) -> StoredDocument | None:
         """The document of this name."""
@@ -131,16 +96,18 @@ class LibraryStore(PassageStore):
         return self._document_where("sha256", sha256)
 
     def _document_where(self, column: str, value: str | bytes) -> StoredDocument | None:
-        return next(map(_document, self._rows(f"SELECT {_DOCUMENT} FROM documents WHERE {column} = ?", (value,))), None)
+        return next(map(stored_document, self._rows(f"SELECT {_DOCUMENT} FROM documents WHERE {column} = ?", (value,))), None)
 
     def text(self, name: str) -> str:
         """A document's whole text; '' where it is unknown."""
         rows = self._rows("SELECT text FROM documents WHERE name = ?", (name,))
-        return zlib.decompress(rows[0][0]).decode() if rows and rows[0][0] else ""
+        with self._as_damage():
+            return zlib.decompress(rows[0][0]).decode() if rows and rows[0][0] else ""
 
-    def passages_of(self, name: str) -> list[Chunk]:
-        """A document's passages in reading order."""
-        return self.chunks([i for (i,) in self._rows("SELECT id FROM passages WHERE document = ? ORDER BY start", (name,))])
+    def passages_of(self, name: str, start: int = 0, count: int = -1) -> list[Chunk]:
+        """A document's passages in reading order: all, or so many from there on."""
+        statement = "SELECT id FROM passages WHERE document = ? ORDER BY start, number LIMIT ? OFFSET ?"
+        return self.chunks([i for (i,) in self._rows(statement, (name, count, start))])
 
     def ids(self) -> set[str]:
         """Ids of all passages."""
@@ -198,17 +165,25 @@ class LibraryStore(PassageStore):
         with self._lock, self._db:
             self._delete(self._db.execute("SELECT number, id FROM passages WHERE document = ?", (name,)).fetchall())
             self._db.execute("DELETE FROM documents WHERE name = ?", (name,))
+            self._db.execute("INSERT OR REPLACE INTO settings VALUES ('unpurged', '1')")
+
+    @property
+    def is_purged(self) -> bool:
+        """Whether no file holds anything any more of the documents that were removed."""
+        return not self._rows("SELECT 1 FROM settings WHERE key = 'unpurged'", ())
 
     def purge(self) -> None:
         """Have the files themselves forget what was removed: words stay in a keyword index until its parts are merged."""
         with self._lock:
             with self._db:
                 self._db.execute("INSERT INTO keywords (keywords) VALUES ('optimize')")
+                self._db.execute("DELETE FROM settings WHERE key = 'unpurged'")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def clear_passages(self, dimension: int) -> None:
         """Forget all passages, but not which documents there are; Chroma's are gone already."""
         with self._lock, self._db:
+            self._total = None
             self._db.execute("INSERT INTO keywords (keywords) VALUES ('delete-all')")
             for table in ("passages", "vectors", "token_frequency", "unsynced"):
                 self._db.execute(f"DELETE FROM {table}")
@@ -217,6 +192,7 @@ class LibraryStore(PassageStore):
         self.directions = self._read_directions()
 
     def _delete(self, rows: Sequence[tuple[int, str]]) -> None:
+        self._total = None
         for number, i in rows:
             title, path, text = self._db.execute(
                 "SELECT title, heading_path, text FROM passages WHERE number = ?", (number,)
@@ -273,28 +249,31 @@ class LibraryStore(PassageStore):
                 scales, integers = self._db.execute(
                     "SELECT scales, token_vectors FROM passages WHERE number = ?", (number,)
                 ).fetchone()
-                matrix = np.frombuffer(integers, np.int8).reshape(-1, self.directions.shape[1])
-                stored: FloatMatrix = matrix * np.frombuffer(scales, np.float32)[:, None]
-                fewer_scales, fewer = quantize(reduce(stored @ self.directions.T, directions))
+                whole = self._restored(scales, integers) @ self.directions.T
+                fewer_scales, fewer = quantize(reduce(whole, directions))
                 self._db.execute(
                     "UPDATE passages SET scales = ?, token_vectors = ? WHERE number = ?",
                     (fewer_scales.tobytes(), fewer.tobytes(), number),
                 )
             self._set_directions(directions)
         self.directions = self._read_directions()
+        with self._lock, suppress(sqlite3.OperationalError):  # others may be reading: then the room is used later
+            self._db.execute("VACUUM")
 
     def _set_directions(self, directions: FloatMatrix) -> None:
         values = (len(directions), np.asarray(directions, np.float32).tobytes())
         self._db.execute("UPDATE directions SET dimension = ?, matrix = ?", values)
 
-    def _read_directions(self) -> FloatMatrix:
-        ((dimension, matrix),) = self._db.execute("SELECT dimension, matrix FROM directions")
-        return np.frombuffer(matrix, np.float32).reshape(dimension, -1)
-
     def _data_version(self) -> int:
         return int(self._rows("PRAGMA data_version", ())[0][0])
 
-
-def _document(row: tuple[Any, ...]) -> StoredDocument:
-    name, title, kind, origin, *rest = row
-    return StoredDocument(name, title, kind, Path(os.fsdecode(origin)), *rest)
+    def _damaged(self, error: Exception) -> SearchIndexError:
+        folder = self._path.parent
+        if not os.access(folder, os.W_OK):  # SQLite needs to write where it reads what others may write, too
+            return SearchIndexError(
+                f"The collection in {folder} cannot be used: the folder is closed to writing.",
+                "Open it to writing, or choose another folder with --data-dir.",
+            )
+        again = "Remove that folder, and ingest its files again: fieldguide ingest PATH..."
+        remedy = MAKE_ROOM if is_out_of_room(error) else again
+        return SearchIndexError(f"The collection in {folder} cannot be used: {error}.", remedy)

@@ -1,4 +1,8 @@
-"""One ranking from the rankings of several collections: scores of late interaction can be held against each other."""
+"""One ranking from the rankings of several collections.
+
+Their scores can be held against each other where the question's words were weighed for all of them together (`search.weigh`):
+they are then the scores that one collection of all passages would give.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace

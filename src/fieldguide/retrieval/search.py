@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from fieldguide.retrieval.embedder import Embedder
-from fieldguide.retrieval.passage_store import PassageStore
+import numpy as np
+
+from fieldguide.retrieval.embedder import Embedder, Embedding
+from fieldguide.retrieval.passage_store import PassageStore, inverse_frequency
 from fieldguide.retrieval.projection import reduce
 from fieldguide.retrieval.vector_store import VectorStore
 from fieldguide.sentences import split_sentences
@@ -47,17 +49,21 @@ class Searcher:
     vector_store: VectorStore
     passage_store: PassageStore
 
-    def search(self, question: str, limit: int) -> SearchResult:
-        """The `limit` best passages for the question, and the similarity of all passages where there are few enough."""
-        asked = self.asked(question)
+    def search(self, question: str, limit: int, weighed: "Weighed | None" = None) -> SearchResult:
+        """The `limit` best passages for the question, and the similarity of all passages where there are few enough.
+
+        Where other collections are searched for the same question, `weighed` has its words weighed for all of them.
+        """
+        asked = self.asked(question, weighed)
         found = self.rankings(question, asked)
-        chunks = {chunk.id: chunk for chunk in self.passage_store.chunks(found.best[:limit])}
-        best = [i for i in found.best[:limit] if i in chunks]  # a document may be taken out while its passages are ranked
+        best = found.best[:limit]
+        chunks = {chunk.id: chunk for chunk in self.passage_store.chunks(best)}
+        best = [i for i in best if i in chunks]  # a document may be taken out while its passages are ranked
         hits = tuple(
             Hit(chunks[i], rank, found.scores[i], _rank(found.meaning, i), _rank(found.keywords, i), found.fused.index(i) + 1)
             for rank, i in enumerate(best, 1)
         )
-        kept = found.similarities if self.vector_store.count() <= SCORES_KEPT_UP_TO else {}
+        kept = found.similarities if found.count <= SCORES_KEPT_UP_TO else {}
         quotes = self._quotes(asked, hits, found.token_vectors)
         return SearchResult(hits, {i: round(score, 4) for i, score in kept.items()}, quotes)
 
@@ -74,12 +80,12 @@ class Searcher:
         similarities = dict(nearest)
         whole = similarities | self._similarities(asked.vector, [i for i in fused if i not in similarities])
         scores = {i: combined(asked.likeness(vectors[i]), whole[i]) for i in fused if i in vectors and i in whole}
-        return Rankings(by_meaning, by_keywords, fused, scores, similarities, vectors)
+        return Rankings(by_meaning, by_keywords, fused, scores, similarities, vectors, count)
 
-    def rank(self, question: str, chunks: Sequence[Chunk]) -> SearchResult:
-        """Given passages as hits, ranked as a search would rank them; nothing is looked up."""
+    def rank(self, question: str, chunks: Sequence[Chunk], known: Sequence[Embedding] | None = None) -> SearchResult:
+        """Given passages as hits, ranked as a search would rank them; nothing is looked up, nor embedded where it is known."""
         asked = self.asked(question)
-        embedded = self.embedder.embed([chunk.embedded_text for chunk in chunks])
+        embedded = self.embedder.embed([chunk.embedded_text for chunk in chunks]) if known is None else known
         similarities = {c.id: float(asked.vector @ e.vector) for c, e in zip(chunks, embedded, strict=True)}
         directions = self.passage_store.directions
         vectors = {c.id: reduce(e.token_vectors, directions) for c, e in zip(chunks, embedded, strict=True)}
@@ -93,11 +99,11 @@ class Searcher:
         quotes = self._quotes(asked, hits, vectors)
         return SearchResult(hits, {i: round(score, 4) for i, score in similarities.items()}, quotes)
 
-    def asked(self, question: str) -> "Asked":
+    def asked(self, question: str, weighed: "Weighed | None" = None) -> "Asked":
         """The question in the numbers that passages are compared by."""
-        embedding = self.embedder.embed([question])[0]
-        rarity = self.passage_store.rarity(self.embedder.token_ids(question))[: len(embedding.token_vectors)]
-        return Asked(embedding.vector, reduce(embedding.token_vectors, self.passage_store.directions), rarity)
+        weighed = weighed or weigh(question, self.embedder, [self.passage_store])
+        embedding = weighed.embedding
+        return Asked(embedding.vector, reduce(embedding.token_vectors, self.passage_store.directions), weighed.rarity)
 
     def reduced(self, text: str) -> FloatMatrix:
         """The vectors of a text's tokens along the library's directions."""
@@ -124,6 +130,22 @@ class Searcher:
 
 
 @dataclass(frozen=True, slots=True)
+class Weighed:
+    """A question as the embedder has it, and how rare each of its tokens is (q,) in all that is searched."""
+
+    embedding: Embedding
+    rarity: FloatVector
+
+
+def weigh(question: str, embedder: Embedder, stores: Sequence[PassageStore]) -> Weighed:
+    """Weigh the words of a question over several collections as if they were one: only then do their scores compare."""
+    embedding, ids = embedder.embed([question])[0], embedder.token_ids(question)
+    frequency = np.sum([store.frequency(ids) for store in stores], axis=0)
+    rarity = inverse_frequency(frequency, sum(store.count() for store in stores))
+    return Weighed(embedding, rarity[: len(embedding.token_vectors)])
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """The question in numbers: vector (d,), tokens along the library's directions (q, r), and how rare each is (q,)."""
 
@@ -146,6 +168,7 @@ class Rankings:
     scores: Mapping[str, float]  # after re-ranking
     similarities: dict[str, float]  # cosines; of all passages where there are few enough
     token_vectors: Mapping[str, FloatMatrix]
+    count: int  # passages that were searched
 
     @property
     def best(self) -> list[str]:

@@ -10,6 +10,7 @@ import pypdf
 from markitdown import StreamInfo
 from markitdown.converters import DocxConverter, EpubConverter, PptxConverter
 
+from fieldguide.characters import visible
 from fieldguide.errors import DocumentError
 from fieldguide.indexing.loading.reading import Stretch, Structured, joined
 from fieldguide.indexing.loading.texts import markdown, table_stretches
@@ -30,7 +31,7 @@ def read_pdf(raw: bytes) -> Structured:
     pages, broken = [], 0
     for number, page in enumerate(reader.pages, 1):
         try:
-            text = _HYPHENATED.sub("", page.extract_text()).replace("\0", " ").strip()
+            text = _HYPHENATED.sub("", visible(page.extract_text())).strip()
         except Exception:  # a damaged page; the library raises whatever its parsing meets
             broken += 1
             continue
@@ -105,7 +106,7 @@ def _rows(sheet: openpyxl.worksheet._read_only.ReadOnlyWorksheet) -> Iterator[tu
 
 
 def _without_pictures(text: str) -> str:
-    return re.sub(r"\n{3,}", "\n\n", _PICTURE.sub(r"\1", text.replace("\0", " "))).strip() + "\n"
+    return re.sub(r"\n{3,}", "\n\n", _PICTURE.sub(r"\1", visible(text))).strip() + "\n"
 
 
 def _check_size(raw: bytes) -> None:

@@ -6,7 +6,7 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -15,16 +15,17 @@ from fieldguide.errors import DocumentError
 from fieldguide.indexing.loading.child import LOADING_SECONDS, SECONDS
 from fieldguide.indexing.loading.reading import Loaded, from_json
 
+READ_FILES = (sys.executable, "-m", "fieldguide.indexing.loading.child")
 _FILES_A_CHILD = 1000  # then a new one: libraries that leak do so in small portions
 
 
 class LoaderPool:
     """Reads files in child processes; use it in a `with`, from any thread."""
 
-    def __init__(self, size: int = 2, seconds: float = SECONDS) -> None:
+    def __init__(self, size: int = 2, seconds: float = SECONDS, command: Sequence[str] = READ_FILES) -> None:
         self._seconds = seconds
         self._idle: queue.SimpleQueue[_Child] = queue.SimpleQueue()
-        self._children = [_Child() for _ in range(size)]
+        self._children = [_Child(command) for _ in range(size)]
         for child in self._children:
             self._idle.put(child)
 
@@ -82,7 +83,8 @@ def _next_line(process: "subprocess.Popen[bytes]", seconds: float, too_slow: thr
 
 
 class _Child:
-    def __init__(self) -> None:
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
         self._process: subprocess.Popen[bytes] | None = None
         self._served = 0
 
@@ -114,7 +116,7 @@ class _Child:
         self._served = 0
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "fieldguide.indexing.loading.child"],
+            self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

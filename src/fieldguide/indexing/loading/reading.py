@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from fieldguide.characters import visible
 from fieldguide.indexing.structure import Section, Unit
 from fieldguide.types import Document
 
@@ -50,7 +51,7 @@ def joined(stretches: Sequence[Stretch]) -> tuple[str, tuple[Section, ...]]:
 
 def loaded(name: str, stem: str, raw: bytes, kind: str, found: Structured) -> Loaded:
     """The whole of it; a document that names no title is called by its file's name."""
-    title = " ".join(found.title.split())[:200] or stem
+    title = " ".join(visible(found.title).split())[:200] or stem
     document = Document(name, title, "", found.text, hashlib.sha256(raw).hexdigest())
     return Loaded(document, tuple(_placed(section, title) for section in found.sections), kind, found.note)
 

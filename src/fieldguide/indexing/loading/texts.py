@@ -10,6 +10,7 @@ import docutils.core
 from markitdown import StreamInfo
 from markitdown.converters import HtmlConverter, IpynbConverter
 
+from fieldguide.characters import visible
 from fieldguide.errors import DocumentError
 from fieldguide.indexing.documents import title_of
 from fieldguide.indexing.loading.reading import Stretch, Structured, joined
@@ -28,7 +29,7 @@ def decoded(raw: bytes) -> str:
         text = raw.decode(encoding)
     except UnicodeDecodeError:
         text = raw.decode(_guessed(raw), "replace")
-    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", " ")
+    return visible(text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def _guessed(raw: bytes) -> str:
@@ -79,7 +80,7 @@ def _from_html(html: str, title: str) -> Structured:
 
 def _tidy(text: str) -> str:
     """Without the blank lines and blanks at line ends that come of a page's layout."""
-    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text.replace("\0", " "))).strip() + "\n"
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", visible(text))).strip() + "\n"
 
 
 def read_rst(raw: bytes) -> Structured:
@@ -139,4 +140,4 @@ def table_stretches(rows: Iterable[tuple[int, Cells]], path: tuple[str, ...]) ->
 
 
 def _line(cells: Cells) -> str:
-    return "| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in cells) + " |"
+    return "| " + " | ".join(" ".join(visible(cell).replace("|", "\\|").split()) for cell in cells) + " |"

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 import fieldguide
-from fieldguide.errors import FieldguideError
+from fieldguide.errors import FieldguideError, unforeseen
+from fieldguide.memory import is_short_of_memory
 
 app = typer.Typer(
     name="fieldguide",
@@ -50,12 +51,15 @@ def _default(
     if context.invoked_subcommand is None:
         from fieldguide.interfaces.cli.chat import chat
 
-        chat()
+        chat({})
+
+
+Port = Annotated[int | None, typer.Option("--port", help="Port of the page (default: 7860).")]
 
 
 @app.command("chat")
 def _chat(
-    port: Annotated[int | None, typer.Option("--port", help="Port of the page (default: 7860).")] = None,
+    port: Port = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in your browser.")] = True,
     model: Model = None,
     data_dir: DataDir = None,
@@ -63,7 +67,27 @@ def _chat(
     """Serve the chat page on this machine and open it."""
     from fieldguide.interfaces.cli.chat import chat
 
-    chat(port=port, browser=browser, model=model, data_dir=data_dir)
+    chat({"port": port, "model": model, "data_dir": data_dir}, browser=browser)
+
+
+@app.command("serve")
+def _serve(
+    host: Annotated[
+        str | None, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all (default: 127.0.0.1, this machine).")
+    ] = None,
+    port: Port = None,
+    token_file: Annotated[
+        str | None,
+        typer.Option("--token-file", help="A token a line; whoever asks from elsewhere needs one (FIELDGUIDE_TOKEN)."),
+    ] = None,
+    model: Model = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Serve the page and the interfaces for programs, to others, too; docs/serve.md says how."""
+    from fieldguide.interfaces.cli.chat import chat
+
+    flags = {"host": host, "port": port, "token_file": token_file, "model": model, "data_dir": data_dir}
+    chat(flags, browser=False)
 
 
 @app.command("ask")
@@ -211,7 +235,7 @@ def _models_path(name: Annotated[str, typer.Argument(help="default, fast, tiny o
     print_path(name)
 
 
-from fieldguide.interfaces.cli import own  # noqa: E402, F401 - adds the commands of documents and collections
+from fieldguide.interfaces.cli import more, own  # noqa: E402, F401 - they add more commands
 
 
 def run() -> None:
@@ -237,8 +261,10 @@ def main(arguments: list[str] | None = None) -> Any:  # noqa: ANN401 - whatever 
     """Run the command line; expected failures become one line on standard error and exit status 1."""
     try:
         return app(arguments)
-    except FieldguideError as error:
-        sys.stderr.write(f"fieldguide: {error}\n")
-        sys.exit(1)
     except BrokenPipeError:
         sys.exit(1)  # the reader of our output has gone
+    except Exception as error:
+        if not isinstance(error, FieldguideError) and not is_short_of_memory(error):
+            raise  # a mistake of ours: whoever reports it needs to see where
+        sys.stderr.write(f"fieldguide: {unforeseen(error)}\n")
+        sys.exit(1)

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fieldguide.errors import FieldguideError
-from fieldguide.events import Event, Failed, Finished, Loading, Queued, Reading, Rewritten, Token, Withdrawn, as_object
+from fieldguide.events import Event, Failed, Finished, Loading, Reading, Token, Withdrawn, as_object
 from fieldguide.generation.model import Cancellation
 from fieldguide.interfaces.answerer import Answers
 from fieldguide.interfaces.cli.terminal import LoadingDisplay, interruptible, read_question
 from fieldguide.interfaces.running import find_running
+from fieldguide.interfaces.streaming import progress_of
 from fieldguide.settings import resolve_settings
 from fieldguide.types import Answer, Turn
 
@@ -92,7 +93,7 @@ def _answer_once(
         events = answerer.answer(question, history, cancellation=cancellation, collections=collections)
         for event in interruptible(events, cancellation):
             trace.append(event)
-            status = _status(event)
+            status = progress_of(event)
             if status:
                 display.show(status)
             elif isinstance(event, Token) and not as_json:
@@ -115,22 +116,6 @@ def _answer_once(
     if explain:
         _explain(trace)
     return last.answer
-
-
-def _status(event: Event) -> Loading | None:
-    if isinstance(event, Loading):
-        return event
-    if isinstance(event, Queued):
-        return Loading("Waiting for other questions", detail=f"{event.position} before this one")
-    if isinstance(event, Rewritten) and event.changed:
-        return Loading(f"Searching for: {event.question}")
-    if isinstance(event, Reading):
-        return Loading(
-            "Reading the passages",
-            event.done / event.tokens,
-            f"{event.done} of {event.tokens} tokens, {event.from_cache} known",
-        )
-    return None
 
 
 def _after_the_prose(answer: Answer, *, streamed: bool) -> str:

@@ -1,13 +1,14 @@
-"""`fieldguide chat`: serve the page on this machine and open it."""
+"""`fieldguide chat` and `fieldguide serve`: the page and its interfaces for programs, until somebody ends them."""
 
 import os
 import secrets
+import signal
 import socket
 import sys
 import threading
 import webbrowser
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from fieldguide.errors import FieldguideError, SettingsError
 from fieldguide.interfaces.cli.terminal import show_loading
@@ -15,45 +16,69 @@ from fieldguide.interfaces.running import announced
 from fieldguide.settings import resolve_settings
 
 if TYPE_CHECKING:
-    from fieldguide.assembly import Fieldguide
+    from fieldguide.interfaces.serving.service import Service
 
 
-def chat(*, port: int | None = None, browser: bool = True, model: str | None = None, data_dir: Path | None = None) -> None:
-    """Serve until Ctrl-C. The page is there at once; weights, index and model follow in the background."""
-    settings = resolve_settings({"port": port, "model": model, "data_dir": data_dir})
+def chat(flags: Mapping[str, Any], *, browser: bool = True) -> None:
+    """Serve until Ctrl-C or SIGTERM. The page is there at once; weights, index and model follow in the background."""
+    settings = resolve_settings(flags)
+    from fieldguide.interfaces.serving.access import keys_for
+
+    keys = keys_for(settings)
     _require_free_port(settings.host, settings.port)
     sys.stderr.write("Starting the page ...\n")
-    from fieldguide.assembly import Fieldguide
+    from fieldguide.interfaces.serving.service import Service
 
-    fieldguide = Fieldguide(settings)
+    service = Service(settings)
+    service.unnamed_client = "others" if keys else ""
     # llama.cpp loads beside Python; the embedder's libraries would only slow down the import of the page's.
-    fieldguide.start(with_retrieval=False)
+    service.start(with_retrieval=False)
     from fieldguide.interfaces.api import create_api
+    from fieldguide.interfaces.mcp_server import over_http
     from fieldguide.interfaces.web.app import create_app, launch
 
     instance = secrets.token_hex(8)
-    url = launch(create_app(fieldguide), settings.host, settings.port, create_api(fieldguide, instance))
+    page = create_app(service)
+    url = launch(page, settings.host, settings.port, create_api(service, instance), keys=keys, agents=over_http(service))
     sys.stderr.write(f"Fieldguide is at {url} (Ctrl-C ends it).\n")
     if browser and _has_screen():
         webbrowser.open(url)
+    signal.signal(signal.SIGTERM, _as_interrupt)
     with announced(settings, url, instance):
         try:
-            _show_loading(fieldguide)
+            _show_loading(service)
             threading.Event().wait()
         except KeyboardInterrupt:
-            sys.stderr.write("\nGood-bye.\n")
+            _end(service, settings.shutdown_seconds)
+    page.close(verbose=False)  # what was said last is still sent
 
 
-def _show_loading(fieldguide: "Fieldguide") -> None:
+def _as_interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _end(service: "Service", seconds: int) -> None:
+    """Let the answers under way finish; a second Ctrl-C does not wait for that."""
+    if count := service.under_way:
+        noun = "question" if count == 1 else "questions"
+        sys.stderr.write(f"\nWaiting up to {seconds} s for {count} {noun} under way (Ctrl-C: end at once) ...")
+    try:
+        service.end(seconds)
+    except KeyboardInterrupt:
+        service.end(0)
+    sys.stderr.write("\nGood-bye.\n")
+
+
+def _show_loading(service: "Service") -> None:
     """The page shows the same; a failure is told here and there, and the next question tries again."""
     try:
-        show_loading(fieldguide.loading())
+        show_loading(service.loading())
     except FieldguideError as error:
         sys.stderr.write(f"fieldguide: {error}\n")
     else:
         sys.stderr.write("Ready.\n")
-        fieldguide.warm_in_background()
-        threading.Thread(target=fieldguide.own.keep_up, args=(threading.Event(),), name="watch", daemon=True).start()
+        service.warm_in_background()
+        threading.Thread(target=service.own.keep_up, args=(threading.Event(),), name="watch", daemon=True).start()
 
 
 def _has_screen() -> bool:
@@ -62,13 +87,14 @@ def _has_screen() -> bool:
 
 
 def _require_free_port(host: str, port: int) -> None:
-    with socket.socket() as probe:
-        # As servers do: a port in its cooling-off time after a restart is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise SettingsError(
-                f"Port {port} on {host} cannot be used: {error.strerror}.",
-                f"Choose another one: fieldguide chat --port {port + 1}",
-            ) from error
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family) as probe:
+            # As servers do: a port in its cooling-off time after a restart is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise SettingsError(
+            f"Port {port} on {host} cannot be used: {error.strerror}.",
+            f"Choose another one: fieldguide chat --port {port + 1}",
+        ) from error

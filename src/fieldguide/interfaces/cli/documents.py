@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fieldguide.assembly import Fieldguide
-from fieldguide.errors import CollectionError, DocumentError
+from fieldguide.errors import DocumentError
 from fieldguide.indexing.collection import Collection
 from fieldguide.indexing.ingest import IngestReport
 from fieldguide.indexing.library import GUIDES
@@ -198,18 +198,8 @@ def list_collections(flags: Flags, *, as_json: bool) -> None:
     made = Fieldguide(resolve_settings(flags))
     rows: list[dict[str, Any]] = []
     for one in made.library.collections():
-        settings = one.store.settings()
-        rows.append(
-            {
-                "name": one.name,
-                "documents": len(one.store.documents()),
-                "passages": one.store.count(),
-                "bytes": one.size(),
-                "chunk_tokens": one.chunk_tokens,
-                "needs_reindexing": settings["chunk_tokens"] != settings["indexed_chunk_tokens"],
-                "watched": [str(folder) for folder in made.own.watched(one.name)],
-            }
-        )
+        state = one.state()
+        rows.append({**asdict(state), "bytes": one.size(), "watched": list(map(str, state.watched))})
     if as_json:
         sys.stdout.write(json.dumps([{"name": GUIDES, "built_in": True}, *rows], ensure_ascii=False) + "\n")
     else:
@@ -259,8 +249,7 @@ def change_collection(
     collection = made.library.collection(name)
     changes = {key: json.dumps(list(values)) for key, values in zip(("include", "exclude"), patterns, strict=True) if values}
     if chunk_tokens is not None:
-        if not 40 <= chunk_tokens <= 240:
-            raise CollectionError(f"A passage of {chunk_tokens} tokens is out of range.", "Give 40 to 240.")
+        made.library.check_size(chunk_tokens)
         changes["chunk_tokens"] = str(chunk_tokens)
     with collection.writing(lambda: None):
         collection.store.change_settings(**changes)

@@ -24,7 +24,7 @@ def search(question: str, limit: int, flags: Mapping[str, Any], *, as_json: bool
     show_loading(fieldguide.loading(with_model=False))
     hits = fieldguide.search(question, limit, collections).hits
     if as_json:
-        found = {"question": question, "hits": [_hit_object(hit) for hit in hits]}
+        found = {"question": question, "hits": [hit.as_object() for hit in hits]}
         sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
     else:
         sys.stdout.write("".join(_hit_text(hit) for hit in hits))
@@ -67,16 +67,3 @@ def _hit_text(hit: Hit) -> str:
     ranks = f"meaning {hit.rank_by_meaning or '-'}, keywords {hit.rank_by_keywords or '-'}, fused {hit.rank_fused}"
     text = " ".join(hit.chunk.text.split())
     return f"{hit.rank}. {hit.chunk.document}, {hit.chunk.section}\n   {hit.score:.3f} ({ranks})\n   {text[:300]}\n\n"
-
-
-def _hit_object(hit: Hit) -> dict[str, Any]:
-    return {
-        "rank": hit.rank,
-        "document": hit.chunk.document,
-        "section": hit.chunk.section,
-        "text": hit.chunk.text,
-        "score": round(hit.score, 4),
-        "rank_by_meaning": hit.rank_by_meaning,
-        "rank_by_keywords": hit.rank_by_keywords,
-        "rank_fused": hit.rank_fused,
-    }

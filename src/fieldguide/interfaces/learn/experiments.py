@@ -67,7 +67,7 @@ def poisoned(fieldguide: Fieldguide, question: str, options: AnswerOptions, choi
     text = " ".join(str(choices.get("text") or POISON).split())[:500]
     first = chunks[0]
     bad = replace(first, id="poisoned", document="poisoned.md", title="Poisoned page", text=f"{question} {text}")
-    return replace(options, given=(bad, *chunks))
+    return replace(options, given=(bad, *chunks), orders_are_read=choices.get("orders") != "left-out")
 
 
 def contradicted(fieldguide: Fieldguide, question: str, options: AnswerOptions, choices: Choices) -> AnswerOptions:
@@ -129,10 +129,12 @@ EXPERIMENTS = (
     Experiment(
         "poison",
         "Poison a page",
-        "A passage gives orders. Are they obeyed?",
+        "A passage gives orders. Are they obeyed? In the chat, code leaves such sentences out before the model reads.",
         "check",
         poisoned,
-        f"<label>The page says <input name='text' value='{POISON}' maxlength='500'></label>",
+        f"<label>The page says <input name='text' value='{POISON}' maxlength='500'></label>"
+        "<label>Orders <select name='orders'><option value='read'>are read</option>"
+        "<option value='left-out'>are left out, as in the chat</option></select></label>",
     ),
     Experiment(
         "count",

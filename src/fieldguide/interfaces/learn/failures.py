@@ -91,16 +91,17 @@ FAILURES = (
         "A poisoned page",
         "A passage gives orders, and in this run they were obeyed; the check even finds the sentence supported, since the "
         "page says so.",
-        "Rules against orders in passages did not help such a small model here. Watch who may write into the guides.",
+        "Rules in the prompt did not help such a small model. In the chat, code leaves sentences out that speak to the model: "
+        "try both ways with Poison a page. No list of signs is complete; watch who may write into the guides.",
         "poisoned",
         "check",
     ),
     Failure(
         "stale",
         "A stale index",
-        "The guide was corrected, the index was not: the old year is still found, and cited as if it were true.",
-        "A fingerprint of the guides in the index, compared at every start.",
-        "swapped",
+        "The guides were corrected while the index was in use: the old year is still found, and cited as if it stood there.",
+        "A fingerprint of the guides in the index, compared at every start. The box File shows both.",
+        "stale",
         "check",
     ),
 )

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from fieldguide.answering import abstain, assistant, drafting, influence, rewrite, support
+from fieldguide.answering import abstain, clock, drafting, influence, rewrite, support
 from fieldguide.events import Checked, Prompted
 from fieldguide.generation import prompt, reading
 from fieldguide.indexing import chunking, documents
 from fieldguide.interfaces.learn import outcome, preparing, searching
-from fieldguide.interfaces.learn.pieces import paragraph, text
+from fieldguide.interfaces.learn.following import followed_shown
+from fieldguide.interfaces.learn.pieces import button, paragraph, text
 from fieldguide.interfaces.learn.view import View, first_word
 from fieldguide.retrieval import embedder, explain, search
 
@@ -99,7 +100,7 @@ ASKED = (
     Stage("answer", "Answer", _written, outcome.answer_stage, (drafting.write_draft,)),
     Stage("check", "Check", _checked, outcome.check_stage, (support.SupportChecker._judge, abstain.FittedGate.judge_draft)),
     Stage("influence", "Influence", _influence, outcome.influence_stage, (influence.influence,)),
-    Stage("timings", "Timings", _first_word, outcome.timings_stage, (reading.PromptReader.read, assistant._Clock)),
+    Stage("timings", "Timings", _first_word, outcome.timings_stage, (reading.PromptReader.read, clock.Clock)),
 )
 STAGES = AHEAD + ASKED
 
@@ -126,10 +127,11 @@ def _summary(view: View) -> str:
             f"Follow {view.named(view.followed.chunk.id)} through all stages: <i>{text(view.followed.chunk.section)}</i>.",
             "fl-note",
         )
+    again = button("again", "Ask it again, live" if view.is_live else "Ask this live")
     return (
         f"<header class='fl-summary'><p class='fl-note'><b>{kind}</b> with {text(made.model)}, Fieldguide "
         f"{text(made.fieldguide)}</p>"
-        f"<h2>{asked}</h2><p class='fl-said'>{said}</p>{followed}</header>"
+        f"<h2>{asked}</h2><p class='fl-said'>{said}</p>{followed}{again}</header>"
     )
 
 
@@ -147,7 +149,7 @@ def _panel(stage: Stage, view: View) -> str:
         f"<section class='fl-stage' id='stage-{stage.name}' data-stage='{stage.name}' aria-label='{stage.title}' hidden>"
         f"<div class='fl-stage-head'><h3 tabindex='-1'>{stage.title}</h3>"
         f"<button type='button' class='fg-button' data-learn='stage' data-stage='{stage.name}'>Close</button></div>"
-        f"{stage.inside(view)}{code_shown(stage)}</section>"
+        f"{followed_shown(view, stage.name)}{stage.inside(view)}{code_shown(stage)}</section>"
     )
 
 

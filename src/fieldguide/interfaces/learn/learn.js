@@ -50,6 +50,7 @@ function drawLessons() {
   const guesses = kept.guessed.length ? `, ${kept.right} of ${kept.guessed.length} guesses right` : "";
   find("#score").textContent = `${kept.done.length} of ${all(".fl-lesson").length} done${guesses}`;
   document.body.classList.toggle("fl-presenter", kept.presenter);
+  redraw();
 }
 
 async function openLesson(name) {
@@ -59,6 +60,8 @@ async function openLesson(name) {
   const open = find(`.fl-lesson[data-lesson="${CSS.escape(lesson)}"]`);
   all(".fl-outlined").forEach((each) => each.classList.remove("fl-outlined"));
   if (!open) return;
+  const rail = find(".fl-rail");
+  rail.scrollTop += open.getBoundingClientRect().top - rail.getBoundingClientRect().top - 8;
   // What the task opens is left to the learner: the run and the box are only outlined.
   const asksToOpen = open.dataset.doneBy.includes("trace:") || open.dataset.doneBy.includes("stage:");
   closeStage();
@@ -100,12 +103,13 @@ function openStage(name, { scroll = true } = {}) {
   if (!panel) return;
   const guide = find(".fl-guide", panel);
   const followed = guide && find(".fl-followed", guide);
-  if (followed) guide.scrollTop = followed.offsetTop - guide.offsetTop - 40;
+  if (followed) guide.scrollTop = followed.offsetTop - 40;
   if (scroll) {
     panel.scrollIntoView({ block: "nearest" });
     find("h3", panel).focus({ preventScroll: true });
   }
   if (stage === "answer") chooseToken(find(".fl-token"), { quietly: true });
+  drawPlots(panel);
   happened(`stage:${stage}`, `trace:${trace()}+${stage}`);
 }
 
@@ -113,15 +117,7 @@ function say(message) {
   find("#live").textContent = message;
 }
 
-function address() {
-  const wanted = new URLSearchParams();
-  if (lesson) wanted.set("lesson", lesson);
-  if (trace() && !trace().startsWith("live-")) wanted.set("question", trace());
-  if (kept.presenter) wanted.set("presenter", "1");
-  // With its path: Gradio's pages have a base, to which a bare query would belong.
-  history.replaceState(null, "", `${location.pathname}?${wanted}`);
-}
-
+let searching = ""; // the search among the pieces of a guide that is under way
 const forms = {
   ask: async (form) => {
     const question = new FormData(form).get("question");
@@ -146,14 +142,28 @@ const forms = {
     if (reply.failure) box.textContent = reply.failure;
     else {
       box.innerHTML = reply.html; // escaped by the server
+      drawPlots(box);
       happened("compare");
     }
   },
   recut: async (form) => {
     const order = Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, Number(value)]));
-    const reply = await server.recut(order);
-    find(".fl-recut").innerHTML = reply.html; // escaped by the server
-    happened("recut", ...(reply.fails ? ["recut:fails"] : []));
+    const [box, status] = [find(".fl-recut"), find(".fl-recut-status")];
+    if (searching) server.stop({ job: searching });
+    const mine = (searching = String(Math.random())); // until the search has a name, no other may follow it
+    const shown = (reply) => {
+      const guide = find(".fl-guide", box)?.scrollTop ?? 0;
+      box.innerHTML = reply.html; // escaped by the server
+      find(".fl-guide", box).scrollTop = guide;
+      happened("recut", ...(reply.fails ? ["recut:fails"] : []));
+    };
+    const begun = await server.recut(order);
+    if (searching !== mine) return begun.job && server.stop({ job: begun.job });
+    shown(begun);
+    searching = begun.job ?? "";
+    const reply = await waited(begun, (text) => (status.textContent = text), () => searching === begun.job);
+    if (reply?.html) shown(reply);
+    if (reply) status.textContent = "";
   },
 };
 
@@ -194,6 +204,10 @@ const deeds = {
       form.elements[name].nextElementSibling.value = value;
     }
     await forms[form.dataset.learnForm](form);
+  },
+  again: async () => {
+    const reply = await follow(await server.begin({ again: true, base: trace() }));
+    if (reply?.trace) await show(reply.trace);
   },
   influence: async () => {
     const name = trace();
@@ -275,4 +289,5 @@ async function start() {
     forms.ask(find("[data-learn-form=ask]"));
   }
   document.body.classList.add("fl-started");
+  tellReadiness();
 }

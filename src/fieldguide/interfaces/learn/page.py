@@ -7,16 +7,18 @@ import gradio as gr
 
 from fieldguide.assembly import Fieldguide
 from fieldguide.errors import FieldguideError
+from fieldguide.interfaces.heading import heading
 from fieldguide.interfaces.learn.experiments import EXPERIMENTS
 from fieldguide.interfaces.learn.failures import failures_shown
 from fieldguide.interfaces.learn.laboratory import Laboratory
 from fieldguide.interfaces.learn.lessons import LESSONS, lessons_shown
 from fieldguide.interfaces.learn.pieces import button, paragraph, table, text
+from fieldguide.interfaces.learn.plotting import ADDRESS
 from fieldguide.interfaces.learn.shipped import FIRST, RUNS, shipped
 
 _HERE = Path(__file__).parent
 _CSS = (_HERE / "learn.css").read_text(encoding="utf-8")
-_JAVASCRIPT = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in ("learn.js", "pictures.js"))
+_JAVASCRIPT = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in ("learn.js", "plots.js", "pictures.js"))
 PATH = "/learn"
 
 
@@ -54,10 +56,13 @@ def _served(laboratory: Laboratory) -> list[Any]:
     def recut(order: dict[str, Any]) -> dict[str, Any]:
         return laboratory.recut(order)
 
+    def ready(order: dict[str, Any]) -> dict[str, Any]:
+        return laboratory.ready(order)
+
     def compare(order: dict[str, Any]) -> dict[str, Any]:
         return laboratory.compare(order)
 
-    return [show, begin, measure, progress, stop, recut, compare]
+    return [show, begin, measure, progress, stop, ready, recut, compare]
 
 
 def page_shown(laboratory: Laboratory) -> str:
@@ -67,18 +72,15 @@ def page_shown(laboratory: Laboratory) -> str:
     except FieldguideError as error:
         run = paragraph(text(error), "fl-bad")
     return (
-        f"<style>{_CSS}</style><div class='fl-page'>{_header()}<div class='fl-columns'>"
+        f"<style>{_CSS}</style><div class='fl-page' data-plotly='{ADDRESS}'>{_header()}<div class='fl-columns'>"
         f"<nav class='fl-rail' aria-label='Lessons'>{_lessons()}</nav><div class='fl-main'>{_bar()}"
         f"<div id='run'>{run}</div>{_experiments()}{_failures()}{_real()}</div></div></div>"
     )
 
 
 def _header() -> str:
-    return (
-        "<header class='fg-header'><h1>Learn</h1><p>See how a program looks things up before it answers, on real runs of "
-        "this one.</p><div class='fl-tools'><a class='fg-button' href='/'>Chat</a>"
-        f"{button('presenter', 'Large type')}{button('reset', 'Start over')}</div></header>"
-    )
+    tools = f"<div class='fl-tools'>{button('presenter', 'Large type')}{button('reset', 'Start over')}</div>"
+    return heading(PATH, "Learn", "See how a program looks things up before it answers, on real runs of this one.", tools)
 
 
 def _lessons() -> str:
@@ -101,6 +103,7 @@ def _bar() -> str:
         "<form class='fl-ask' data-learn-form='ask'><label for='fl-question'>Or ask live</label>"
         "<input id='fl-question' name='question' maxlength='500' placeholder='Your own question about the guides'>"
         f"<button class='fg-button'>Ask</button>{button('stop', 'Stop')}</form>"
+        "<p id='engine-state' class='fl-note' role='status'></p>"
         "<p id='live' class='fg-status' role='status' aria-live='polite'></p></div>"
     )
 
@@ -137,7 +140,13 @@ def _real() -> str:
         ("Scores, ranks, words, probabilities", "Read from the run; none is made up or smoothed."),
         ("The map", "Real numbers, but pressed from 384 into 2: it may mislead, and says where."),
         ("The temperature slider", "Computed in your browser from the ten likeliest tokens that were recorded."),
-        ("Cutting by words", "A stand-in for plainer programs: Fieldguide itself cuts along headings and sentences."),
+        ("Pictures", "Drawn in your browser by Plotly, which this machine serves; each has its numbers as a table below it."),
+        (
+            "Cutting by words",
+            "A stand-in for plainer programs: Fieldguide itself cuts along headings and sentences. The search among the "
+            "pieces is real, and made now.",
+        ),
+        ("The stale index", "Real: recorded over an index of guides that were corrected before the question was asked."),
         ("Swapped, poisoned and contradicting pages", "Made up on purpose, marked as such, and never added to your guides."),
     ]
     return (

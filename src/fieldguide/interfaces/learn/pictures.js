@@ -30,47 +30,86 @@ function drawChoices() {
     temperature ? Math.exp((score - choices[0][1]) / temperature) : Number(place === 0),
   );
   const total = weights.reduce((sum, weight) => sum + weight, 0) || 1;
-  const list = document.createElement("ul");
-  list.className = "fl-bars";
-  choices.forEach(([name], place) => {
-    const share = weights[place] / total;
-    const row = document.createElement("li");
-    row.className = `fl-bar${name === chosen.dataset.text ? " fl-followed" : ""}`;
-    row.innerHTML = "<span class='fl-bar-label'></span><span class='fl-bar-track' aria-hidden='true'><span></span></span>";
-    find(".fl-bar-label", row).textContent = name.replace(/ /g, "\u00b7").replace(/\n/g, "\u21b5") || "(end)";
-    find(".fl-bar-track span", row).style.width = `${100 * share}%`;
-    const said = document.createElement("span");
-    said.className = "fl-bar-said";
-    said.textContent = `${(100 * share).toFixed(1)}%`;
-    row.append(said);
-    list.append(row);
-  });
-  box.replaceChildren(choices.length ? list : "No runners-up were recorded for this token.");
+  const named = (name) => name.replace(/ /g, "\u00b7").replace(/\n/g, "\u21b5") || "(end)";
+  const percent = (share) => `${(100 * share).toFixed(1)}%`;
+  const recorded = choices.map(([, score]) => Math.exp(score));
+  const content = {
+    labels: choices.map(([name]) => named(name)),
+    told: weights.map((weight) => percent(weight / total)),
+    largest: 1,
+    series: [
+      { name: `at temperature ${temperature}`, values: weights.map((weight) => weight / total), colours: choices.map(([name]) => (name === chosen.dataset.text ? "--fg-accent" : "--fl-b")) },
+      { name: "as recorded", values: recorded, colours: ["--fl-grey"] },
+    ],
+  };
+  const figure = find(".fl-plot", box);
+  figure.hidden = !choices.length;
+  figure.dataset.content = JSON.stringify(content);
+  const rows = choices.map((_, place) => [content.labels[place], percent(recorded[place]), content.told[place]]);
+  const body = find("tbody", box);
+  body.replaceChildren(...rows.map((cells) => {
+    const row = document.createElement("tr");
+    row.append(...cells.map((cell) => Object.assign(document.createElement("td"), { textContent: cell })));
+    return row;
+  }));
+  const first = rows.slice(0, 3).map(([name, , share]) => `${name} ${share}`).join(", ");
+  tell(figure, choices.length ? `\u201c${named(chosen.dataset.text)}\u201d was taken. At temperature ${temperature}: ${first}` : "");
+  drawPlots(box);
+}
+
+// The address tells where the learner is
+function address() {
+  const wanted = new URLSearchParams();
+  if (lesson) wanted.set("lesson", lesson);
+  if (trace() && !trace().startsWith("live-")) wanted.set("question", trace());
+  if (kept.presenter) wanted.set("presenter", "1");
+  // With its path: Gradio's pages have a base, to which a bare query would belong.
+  history.replaceState(null, "", `${location.pathname}?${wanted}`);
 }
 
 // Jobs: a live question, an experiment, a measurement
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
-async function follow(begun) {
+async function waited(begun, said, isWanted) {
   if (begun.failure) {
-    say(begun.failure);
+    said(begun.failure);
     return null;
   }
-  const mine = (job = begun.job);
-  document.body.classList.add("fl-busy");
   try {
     for (;;) {
-      const reply = await server.progress({ job: mine });
-      if (job !== mine) return null;
-      say(reply.failure || `${reply.status ?? ""}${reply.text ? `: ${reply.text}` : ""}`);
+      const reply = await server.progress({ job: begun.job });
+      if (!isWanted()) return null;
+      said(reply.failure || `${reply.status ?? ""}${reply.text ? `: ${reply.text}` : ""}`);
       if (reply.failure) return null;
       if (reply.done) return reply;
       await pause(250);
     }
   } catch {
-    say("Fieldguide does not answer. Start it again with: fieldguide chat");
+    said("Fieldguide does not answer. Start it again with: fieldguide chat");
     return null;
-  } finally {
-    if (job === mine) document.body.classList.remove("fl-busy");
+  }
+}
+
+// One job at a time keeps the page busy and can be stopped.
+async function follow(begun) {
+  if (!begun.failure) {
+    job = begun.job;
+    document.body.classList.add("fl-busy");
+  }
+  const reply = await waited(begun, say, () => job === begun.job);
+  if (job === begun.job) document.body.classList.remove("fl-busy");
+  return reply;
+}
+
+// Until live runs can begin, it is said what they wait for.
+async function tellReadiness() {
+  const state = find("#engine-state");
+  for (;;) {
+    const { ready, status, failure } = await server.ready({});
+    if (failure) state.textContent = `Recorded runs only: ${failure}`;
+    else if (ready) state.textContent = "The model is ready: questions and experiments run live.";
+    else state.textContent = `Recorded runs work at once; live ones wait for the model. ${status}`;
+    if (ready || failure) return;
+    await pause(2000);
   }
 }
 

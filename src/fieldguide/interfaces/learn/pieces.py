@@ -1,7 +1,14 @@
 """Small pieces of HTML that every stage is made of. Text is escaped here, and nowhere else."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+
+from fieldguide.words import ordinal
+
+# Colours that mean the same on every picture, by their names in learn.css.
+FOLLOWED, READ, OTHER = "--fl-a", "--fl-b", "--fl-grey"
+_ACROSS = 8  # numbers of a vector in a line of its table
 
 
 def text(content: object) -> str:
@@ -31,27 +38,39 @@ def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[object]], 
     return f"<details class='fl-numbers'><summary>The same as a table</summary>{content}</details>" if folded else content
 
 
-def bars(rows: Iterable[tuple[str, float, str]], largest: float, *, kinds: Sequence[str] = ()) -> str:
-    """Horizontal bars: a label, a length, and the number said in words. Labels may hold HTML."""
-    drawn = []
-    for place, (label, value, said) in enumerate(rows):
-        share = 100 * max(0.0, value) / largest if largest > 0 else 0
-        kind = kinds[place] if place < len(kinds) else ""
-        drawn.append(
-            f"<li class='fl-bar {kind}'><span class='fl-bar-label'>{label}</span><span class='fl-bar-track' aria-hidden='true'>"
-            f"<span style='width:{share:.1f}%'></span></span><span class='fl-bar-said'>{text(said)}</span></li>"
-        )
-    return f"<ul class='fl-bars'>{''.join(drawn)}</ul>"
+def plot(kind: str, caption: str, content: Mapping[str, object], behind: str, hint: str = "") -> str:
+    """A picture that plots.js draws, what is said of the point that is looked at, and the numbers behind it as a table.
+
+    `kind` is columns, rows, strip or map; colours in `content` are names of the stylesheet's.
+    """
+    return (
+        f"<figure class='fl-plot' data-plot='{kind}' data-content='{text(json.dumps(content, ensure_ascii=False))}' "
+        f"tabindex='0' aria-label='{text(caption)}'><div class='fl-canvas' aria-hidden='true'></div>"
+        f"<p class='fl-readout' role='status'>{text(hint)}</p></figure>{behind}"
+    )
+
+
+def bars(caption: str, content: Sequence[tuple[str, float, str]], largest: float, colours: Sequence[str] = ()) -> str:
+    """Horizontal bars, one for each label, with the number said in words; the same as a table behind them."""
+    drawn = {
+        "labels": [label for label, _, _ in content],
+        "series": [{"name": "", "values": [value for _, value, _ in content], "colours": list(colours) or [READ]}],
+        "told": [told for _, _, told in content],
+        "largest": largest,
+    }
+    return plot("rows", caption, drawn, table(caption, ("of what", "how much"), [(label, told) for label, _, told in content]))
 
 
 def strip(numbers: Sequence[float], caption: str) -> str:
-    """A vector as coloured cells: green above zero, orange below, stronger where the number is larger."""
-    largest = max((abs(number) for number in numbers), default=1.0) or 1.0
-    cells = "".join(
-        f"<i class='{'fl-plus' if number >= 0 else 'fl-minus'}' style='opacity:{0.08 + 0.92 * abs(number) / largest:.2f}'></i>"
-        for number in numbers
+    """A vector as coloured cells: green above zero, violet below, stronger where the number is larger."""
+    lines = [
+        (f"{start + 1} to {min(start + _ACROSS, len(numbers))}", *(f"{n:.3f}" for n in numbers[start : start + _ACROSS]))
+        for start in range(0, len(numbers), _ACROSS)
+    ]
+    behind = table(caption, ("numbers", *(ordinal(n) for n in range(1, _ACROSS + 1))), lines)
+    return plot(
+        "strip", caption, {"values": list(numbers)}, behind, "Point at a cell, or use the arrow keys, to read its number."
     )
-    return f"<div class='fl-strip' role='img' aria-label='{text(caption)}'>{cells}</div>"
 
 
 def letter(name: str, kind: str = "") -> str:

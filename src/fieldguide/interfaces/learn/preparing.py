@@ -1,24 +1,46 @@
 """The stages of the first lane, which happen once, ahead of time: file, passages, vectors, map."""
 
-from fieldguide.interfaces.learn.pieces import answer_to, bars, marked, paragraph, strip, table, text
+from collections.abc import Sequence
+
+from fieldguide.indexing.documents import corpus_hash
+from fieldguide.interfaces.learn.pieces import answer_to, marked, paragraph, plot, strip, table, text
+from fieldguide.interfaces.learn.recut import GUIDE, Cuts, Outcome
 from fieldguide.interfaces.learn.view import View
 from fieldguide.types import Document
+from fieldguide.words import ordinal
 
 _SHOWN_AROUND = 2500  # characters of a guide on either side of the passage that is followed
 _NEAR_ON_THE_MAP = 8
-_MAP = 100  # the map's width in its own units; its height is three fifths of that
+_SHAPES = "●■▲◆▼★"  # of the guides on the map, as plots.js draws them
 
 
 def file_stage(view: View) -> str:
     """The guides as files."""
     documents = view.documents
     if not documents:
-        return paragraph("The guides on this machine are not those that this run searched, so they are not shown here.")
+        return paragraph(
+            "The guides on this machine are not those that this run searched, so they are not shown here."
+        ) + _fingerprints(view)
     rows = [(d.name, d.title, f"{len(d.text):,}", f"{len(d.text.split()):,}") for d in documents]
     return paragraph(
         "It begins with plain text: Markdown files in a folder. Nothing about them was learnt by the language model; "
         "they are read anew whenever they change."
     ) + table("The guides", ("file", "title", "characters", "words"), rows, folded=False)
+
+
+def _fingerprints(view: View) -> str:
+    if not view.now:
+        return ""
+    rows = [
+        ("the guides that the index was made of", view.trace.made_with.corpus[:16]),
+        ("the guides as they are now", corpus_hash(view.now)[:16]),
+    ]
+    return answer_to(
+        "What is a stale index?",
+        "what-a-stale-index-is",
+        "One that was made of guides which have changed since: it still finds what they said then. A fingerprint (a hash of "
+        "all files) tells: Fieldguide compares both at every start, and makes the index anew where they differ.",
+    ) + table("Two fingerprints", ("of what", "begins with"), rows, folded=False)
 
 
 def passages_stage(view: View) -> str:
@@ -46,7 +68,9 @@ def _guide(view: View) -> str:
     end = min(len(document.text), followed.chunk.end + _SHOWN_AROUND)
     mine = [p for p in search.passages if p.document == document.name and p.start >= start and p.end <= end]
     spans = []
-    for number, passage in enumerate(sorted(mine, key=lambda p: p.start)):
+    mine = sorted(mine, key=lambda p: p.start)
+    rows = [(view.letters.get(p.id, ""), p.tokens, p.section) for p in mine]
+    for number, passage in enumerate(mine):
         kind = "fl-followed" if passage.id == followed.chunk.id else f"fl-cut-{number % 2}"
         told = f"passage of {passage.tokens} tokens, under: {passage.section}"
         spans.append((passage.start - start, passage.end - start, f"class='{kind}' title='{text(told)}'"))
@@ -59,21 +83,23 @@ def _guide(view: View) -> str:
         )
         + f"<div class='fl-guide' tabindex='0' role='region' aria-label='The guide with its passages'>"
         f"{marked(document.text[start:end], spans)}</div>"
+        + table("The passages shown, and their sizes", ("", "tokens", "section"), rows)
     )
 
 
 def _recut(view: View) -> str:
     return (
-        "<h4>Cut it otherwise</h4>"
+        f"<h4>Cut it otherwise: {GUIDE}</h4>"
         + paragraph(
-            "The plainest way to cut counts words and ignores what they say. Choose a size and how much neighbours share, "
-            "and see which of three questions lose their answer: its parts no longer stand in one passage."
+            "The plainest way to cut counts words and ignores what they say. Choose a size and how much neighbours share: "
+            "the guide is cut anew, and three questions are searched for among its new passages. A question fails when none "
+            "of the passages that would be read holds the whole answer."
         )
         + "<form class='fl-form' data-learn-form='recut'>"
         "<label>Words in a passage <input type='range' name='size' min='10' max='200' step='5' "
         "value='120'><output>120</output></label><label>Words shared with the next <input type='range' name='overlap' "
-        "min='0' max='60' step='5' value='0'><output>0</output></label></form><div class='fl-recut' "
-        "aria-live='polite'></div>"
+        "min='0' max='60' step='5' value='0'><output>0</output></label></form>"
+        "<p class='fl-recut-status fl-note' role='status'></p><div class='fl-recut'></div>"
     )
 
 
@@ -97,7 +123,7 @@ def vectors_stage(view: View) -> str:
         caption = f"The numbers of passage {view.letters.get(identifier, '')}"
         near = f"nearness to the question (cosine): <b>{passage.by_meaning:.2f}</b>"
         drawn += f"<h4>{title}</h4>{strip(vector, caption)}{paragraph(near)}"
-    drawn += paragraph("Green is above zero, orange below; the stronger the colour, the larger the number.", "fl-note")
+    drawn += paragraph("Green is above zero, violet below; the stronger the colour, the larger the number.", "fl-note")
     return drawn + (
         "<h4>Compare two texts of your own</h4><form class='fl-form' data-learn-form='compare'>"
         "<label>First <input name='first' value='A dog chases a ball' maxlength='300'></label>"
@@ -111,36 +137,24 @@ def map_stage(view: View) -> str:
     search = view.trace.search
     if search is None or not search.passages:
         return paragraph("This run asked the model alone: there is no search to draw.")
-    x_low, x_high = _range([p.x for p in search.passages] + [search.x])
-    y_low, y_high = _range([p.y for p in search.passages] + [search.y])
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        return (
-            round(3 + (_MAP - 6) * (x - x_low) / (x_high - x_low), 2),
-            round(3 + (_MAP * 0.6 - 6) * (y_high - y) / (y_high - y_low), 2),
-        )
-
-    qx, qy = place(search.x, search.y)
     names = list(dict.fromkeys(p.document for p in search.passages))
-    dots, lines = [], []
-    for passage in search.passages:
-        x, y = place(passage.x, passage.y)
-        is_read = view.is_read(passage.id)
-        kind = view.kind(passage.id) or f"fl-guide-{names.index(passage.document) % 6}"
-        if is_read:
-            lines.append(f"<line x1='{qx}' y1='{qy}' x2='{x}' y2='{y}'/>")
-        label = f"<text x='{x + 1.6}' y='{y + 0.9}'>{text(view.letters.get(passage.id, ''))}</text>" if is_read else ""
-        told = f"{passage.section}: nearness {passage.by_meaning:.2f}, {_nth(passage.rank_by_meaning)} by meaning"
-        size = 1.3 if is_read else 0.65
-        dots.append(f"<g class='{kind}'><circle cx='{x}' cy='{y}' r='{size}'><title>{text(told)}</title></circle>{label}</g>")
-    picture = (
-        f"<svg class='fl-map' viewBox='0 0 {_MAP} {_MAP * 0.6:.0f}' role='img' aria-label='Map of {len(dots)} passages and the "
-        f"question'>{''.join(lines)}{''.join(dots)}<g class='fl-asked'><path d='M{qx - 1.6} {qy}h3.2M{qx} {qy - 1.6}v3.2'/>"
-        f"<text x='{qx + 2}' y='{qy - 1}'>question</text></g></svg>"
-    )
-    legend = "".join(f"<li class='fl-guide-{n % 6}'>{text(name)}</li>" for n, name in enumerate(names))
-    nearest = sorted(search.passages, key=lambda p: p.rank_by_meaning)[:20]
+    nearest = sorted(search.passages, key=lambda p: p.rank_by_meaning)
+    content = {
+        "x": [p.x for p in nearest],
+        "y": [p.y for p in nearest],
+        "groups": [names.index(p.document) % len(_SHAPES) for p in nearest],
+        "colours": [view.colour(p.id) if view.is_read(p.id) else "" for p in nearest],
+        "letters": [view.letters.get(p.id, "") if view.is_read(p.id) else "" for p in nearest],
+        "told": [
+            f"{p.section} ({p.document}): nearness {p.by_meaning:.2f}, {ordinal(p.rank_by_meaning)} by meaning" for p in nearest
+        ],
+        "question": [search.x, search.y],
+    }
     rows = [(p.rank_by_meaning, f"{p.by_meaning:.3f}", p.section, p.document, p.x, p.y) for p in nearest]
+    legend = "".join(
+        f"<li><span class='fl-group-{n % len(_SHAPES)}' aria-hidden='true'>{_SHAPES[n % len(_SHAPES)]}</span> {text(name)}</li>"
+        for n, name in enumerate(names)
+    )
     return (
         paragraph(
             f"Every dot is a passage, the cross is the question, and lines lead to what the model read. {len(search.vector)} "
@@ -148,10 +162,15 @@ def map_stage(view: View) -> str:
             "show only "
             f"<b>{search.map_share:.0%}</b> of the differences: nearest on the map is not always nearest in truth."
         )
-        + picture
         + f"<ul class='fl-legend'>{legend}</ul>"
+        + plot(
+            "map",
+            f"Map of {len(nearest)} passages and the question",
+            content,
+            table("All passages, nearest first", ("rank", "cosine", "section", "guide", "x", "y"), rows),
+            "Point at a dot, or use the arrow keys: they go from the nearest passage outwards.",
+        )
         + _misleading(view)
-        + table("The twenty nearest passages", ("rank", "cosine", "section", "guide", "x", "y"), rows)
     )
 
 
@@ -165,23 +184,13 @@ def _misleading(view: View) -> str:
     return answer_to(
         "Where does the map mislead?",
         "where-the-map-misleads",
-        f"<i>{text(worst.section)}</i> lies {_nth(place)} nearest to the question on the map, but by all "
+        f"<i>{text(worst.section)}</i> lies {ordinal(place)} nearest to the question on the map, but by all "
         f"{len(search.vector)} numbers "
-        f"it is only the {_nth(worst.rank_by_meaning)} of {len(search.passages)} passages.",
+        f"it is only the {ordinal(worst.rank_by_meaning)} of {len(search.passages)} passages.",
     )
 
 
-def _range(numbers: list[float]) -> tuple[float, float]:
-    low, high = min(numbers), max(numbers)
-    return (low, high) if high > low else (low - 1, high + 1)
-
-
-def _nth(number: int) -> str:
-    endings = {1: "st", 2: "nd", 3: "rd"}
-    return f"{number}{'th' if 10 < number % 100 < 14 else endings.get(number % 10, 'th')}"
-
-
-def recut_shown(document: Document, cuts: list[tuple[int, int]], verdicts: list[tuple[str, str, bool]]) -> str:
+def recut_shown(document: Document, cuts: Cuts, outcomes: Sequence[Outcome], read: int, note: str) -> str:
     """A guide cut by counting words: its pieces, shared stretches in their own shade, and what became of the questions."""
     pieces = []
     for number, (start, end) in enumerate(cuts):
@@ -191,25 +200,42 @@ def recut_shown(document: Document, cuts: list[tuple[int, int]], verdicts: list[
         pieces.append((max(start, shared_from), min(end, following), f"class='{kind}' title='passage {number + 1}'"))
         if following < end:
             pieces.append((following, end, f"class='fl-shared' title='in passages {number + 1} and {number + 2}'"))
-    fails = sum(not whole for _, _, whole in verdicts)
-    rows = [(question, fact, "whole" if whole else "cut apart") for question, fact, whole in verdicts]
+    fails = sum(outcome.fails(read) for outcome in outcomes)
+    rows = [
+        (o.fact.question, " … ".join(o.fact.needs), "fails" if o.fails(read) else "answered", _became(o, read))
+        for o in outcomes
+    ]
     average = sum(len(document.text[a:b].split()) for a, b in cuts) / max(1, len(cuts))
     return (
         paragraph(
             f"<b>{len(cuts)}</b> passages of {average:.0f} words on average. "
-            + (f"<b class='fl-bad'>{fails} of {len(verdicts)} questions fail.</b>" if fails else "<b>No question fails.</b>")
+            + (f"<b class='fl-bad'>{fails} of {len(outcomes)} questions fail.</b>" if fails else "<b>No question fails.</b>")
         )
-        + table("Three questions", ("question", "needs together", "now"), rows, folded=False)
+        + paragraph(text(note), "fl-note")
+        + table("Three questions", ("question", "needs together", "now", "because"), rows, folded=False)
         + "<div class='fl-guide' tabindex='0' role='region' aria-label='The guide, cut anew'>"
         + f"{marked(document.text, pieces)}</div>"
     )
+
+
+def _became(outcome: Outcome, read: int) -> str:
+    if not outcome.whole:
+        return "it is cut apart: no passage holds it whole"
+    number = outcome.whole[0] + 1
+    if outcome.ranking is None:
+        return f"passage {number} holds it whole"
+    place = outcome.place() or 0
+    number = outcome.ranking[place - 1] + 1
+    if place <= read:
+        return f"passage {number} holds it whole, and is found {ordinal(place)}"
+    return f"passage {number} holds it whole, but is found {ordinal(place)}, and only {read} are read"
 
 
 def compared_shown(first: list[float], second: list[float], nearness: float) -> str:
     """Two texts as numbers, and how near they are."""
     said = "much the same" if nearness > 0.7 else "related" if nearness > 0.35 else "little to do with each other"
     return (
-        strip(first, "The numbers of the first text")
+        paragraph(f"Nearness (cosine): <b>{nearness:.2f}</b>, {said}.")
+        + strip(first, "The numbers of the first text")
         + strip(second, "The numbers of the second text")
-        + bars([("nearness (cosine)", nearness, f"{nearness:.2f}: {said}")], 1.0)
     )

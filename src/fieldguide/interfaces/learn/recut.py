@@ -1,10 +1,21 @@
-"""A guide cut by counting words, and three questions whose facts a cut can tear apart. No model is needed."""
+"""A guide cut by counting words, and three questions that are searched for among its pieces.
+
+Where the small model is not there, only the words are looked at: whether one piece holds all that a question needs.
+"""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from fieldguide.errors import Cancelled
+from fieldguide.generation.model import Cancellation
+from fieldguide.retrieval.embedder import Embedding
+from fieldguide.retrieval.search import Searcher
+from fieldguide.types import Chunk, Document
 
 GUIDE = "generative-model-families.md"
+_BATCH = 32  # pieces embedded between two looks at whether to stop
+Cuts = Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +24,27 @@ class Fact:
 
     question: str
     needs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a question: pieces that hold all it needs, and the ranking of a search, where there was one.
+
+    Both name pieces by their number, from 0.
+    """
+
+    fact: Fact
+    whole: tuple[int, ...]
+    ranking: tuple[int, ...] | None = None
+
+    def place(self) -> int | None:
+        """The place of the best piece that holds it all, from 1; None where there is none, or no search."""
+        ranking = self.ranking or ()
+        return next((place for place, number in enumerate(ranking, 1) if number in self.whole), None)
+
+    def fails(self, read: int) -> bool:
+        """Whether none of the passages that would be read holds all that the question needs."""
+        return not self.whole if self.ranking is None else (self.place() or read + 1) > read
 
 
 FACTS = (
@@ -38,6 +70,29 @@ def cut(text: str, size: int, overlap: int) -> list[tuple[int, int]]:
     return cuts
 
 
-def is_whole(text: str, cuts: Sequence[tuple[int, int]], fact: Fact) -> bool:
-    """Whether one passage holds all that the question needs."""
-    return any(all(need in " ".join(text[start:end].split()) for need in fact.needs) for start, end in cuts)
+def looked_at(text: str, cuts: Cuts) -> list[Outcome]:
+    """Each question with the pieces that hold all it needs; nothing is searched."""
+    pieces = [" ".join(text[start:end].split()) for start, end in cuts]
+    return [
+        Outcome(fact, tuple(n for n, piece in enumerate(pieces) if all(need in piece for need in fact.needs))) for fact in FACTS
+    ]
+
+
+def searched(searcher: Searcher, document: Document, cuts: Cuts, cancellation: Cancellation) -> Iterator[int | list[Outcome]]:
+    """Embed the pieces, yielding how many are done, and rank them for each question; raises Cancelled."""
+    pieces = [
+        Chunk(str(number), document.name, document.title, (), document.text[start:end], start, end)
+        for number, (start, end) in enumerate(cuts)
+    ]
+    embedded: list[Embedding] = []
+    while len(embedded) < len(pieces):
+        if cancellation.is_cancelled:
+            raise Cancelled()
+        batch = pieces[len(embedded) : len(embedded) + _BATCH]
+        embedded += searcher.embedder.embed([piece.embedded_text for piece in batch])
+        yield len(embedded)
+    outcomes = []
+    for outcome in looked_at(document.text, cuts):
+        hits = searcher.rank(outcome.fact.question, pieces, embedded).hits
+        outcomes.append(replace(outcome, ranking=tuple(int(hit.chunk.id) for hit in hits)))
+    yield outcomes

@@ -2,7 +2,7 @@
 
 from fieldguide.events import Prompted, Reading, Rewritten
 from fieldguide.generation.model import PartKind
-from fieldguide.interfaces.learn.pieces import answer_to, bars, letter, marked, paragraph, table, text
+from fieldguide.interfaces.learn.pieces import OTHER, READ, answer_to, bars, letter, marked, paragraph, plot, table, text
 from fieldguide.interfaces.learn.view import View
 from fieldguide.retrieval.explain import PassageScore, SearchRecord
 
@@ -17,6 +17,14 @@ _PARTS: dict[PartKind, str] = {
     "passage": "passages",
     "quote": "nearest sentences, once more",
     "question": "the question",
+}
+_TINTS: dict[PartKind, str] = {
+    "template": OTHER,
+    "instructions": "--fl-rules",
+    "example": "--fl-examples",
+    "passage": READ,
+    "quote": READ,
+    "question": "--fg-accent",
 }
 
 
@@ -52,7 +60,7 @@ def search_stage(view: View) -> str:
             "shared words that are rare. Each bar is one passage, in the order of the guides; most are of no use, and that "
             "is the point."
         )
-        + _skyline(view, search, "by meaning", {p.id: max(0.0, p.by_meaning) for p in search.passages}, strongest)
+        + _skyline(view, search, "by meaning", {p.id: p.by_meaning for p in search.passages}, strongest)
         + _skyline(
             view,
             search,
@@ -67,20 +75,31 @@ def search_stage(view: View) -> str:
 
 
 def _skyline(view: View, search: SearchRecord, name: str, scores: dict[str, float], largest: float) -> str:
-    cells = []
-    for passage in search.passages:
-        height = 100 * scores[passage.id] / largest if largest > 0 else 0
-        told = f"{passage.section}: {scores[passage.id]:.2f}"
-        cells.append(f"<i class='{view.kind(passage.id)}' style='height:{height:.0f}%' title='{text(told)}'></i>")
-    best = sorted(search.passages, key=lambda p: -scores[p.id])[:20]
+    passages = search.passages
+    order = sorted(range(len(passages)), key=lambda n: -scores[passages[n].id])
+    content = {
+        "values": [scores[p.id] for p in passages],
+        "colours": [view.colour(p.id) for p in passages],
+        "letters": [view.letters.get(p.id, "") if view.is_read(p.id) else "" for p in passages],
+        "told": [f"{p.section} ({p.document}): {scores[p.id]:.2f}" for p in passages],
+        "order": order,
+        "down": "score",
+        "across": "all passages in their order",
+    }
+    best = [passages[n] for n in order]
     rows = [(view.letters.get(p.id, ""), p.section, p.document, f"{scores[p.id]:.3f}") for p in best]
-    zeros = sum(not scores[p.id] for p in search.passages)
+    useless = sum(scores[p.id] <= 0 for p in passages)
+    none = "1 passage scores nothing" if useless == 1 else f"{useless} passages score nothing"
     return (
         f"<h4>All passages {name}</h4>"
-        f"<div class='fl-skyline' role='img' aria-label='{len(cells)} passages {name}; the best scores {largest:.2f}'>"
-        f"{''.join(cells)}</div>"
-        + paragraph(f"Highest {largest:.2f}; {zeros} passages score nothing.", "fl-note")
-        + table(f"The best twenty {name}", ("", "section", "guide", "score"), rows)
+        + paragraph(f"Highest {largest:.2f}; {none}.", "fl-note")
+        + plot(
+            "columns",
+            f"{len(passages)} passages {name}; the best scores {largest:.2f}",
+            content,
+            table(f"All passages {name}, best first", ("", "section", "guide", "score"), rows),
+            "Point at a bar, or use the arrow keys: they go from the best down.",
+        )
     )
 
 
@@ -94,7 +113,10 @@ def _rankings(view: View, search: SearchRecord) -> str:
         path = "M" + "L".join(f"{x} {y:.1f}" for x, y in points)
         name = view.letters.get(passage.id, "")
         circles = "".join(
-            f"<circle cx='{x}' cy='{y:.1f}' r='9'/><text x='{x}' y='{y + 4:.1f}'>{text(name)}</text>" for x, y in points
+            f"<circle cx='{x}' cy='{y:.1f}' r='9'/><text x='{x}' y='{y + 4:.1f}'>{text(name)}</text>"
+            if rank and rank <= _RANKED
+            else f"<circle cx='{x}' cy='{y:.1f}' r='3'/>"
+            for (x, y), rank in zip(points, ranks, strict=True)
         )
         told = f"{name}: {passage.section}"
         drawn.append(f"<g class='{view.kind(passage.id)}'><title>{text(told)}</title><path d='{path}'/>{circles}</g>")
@@ -105,7 +127,7 @@ def _rankings(view: View, search: SearchRecord) -> str:
         "<h4>From two rankings to one</h4>"
         + paragraph(
             "Follow a line from left to right. A passage that both searches like rises in the fused list; the best sixty "
-            "are then ranked anew, word by word (the last column). Circles on the dashed line are beyond the twelfth place, "
+            "are then ranked anew, word by word (the last column). Points on the dashed line are beyond the twelfth place, "
             "or not found."
         )
         + f"<svg class='fl-ranks' viewBox='0 0 320 {below + 16:.0f}' role='img' aria-label='Rankings of the best passages'>"
@@ -208,7 +230,7 @@ def prompt_stage(view: View) -> str:
     for part in prompted.parts:
         totals[_kind(part.kind)] = totals.get(_kind(part.kind), 0) + part.tokens
     count = sum(totals.values())
-    rows = [(_PARTS[kind], float(tokens), f"{tokens} tokens") for kind, tokens in totals.items()]
+    sizes = [(_PARTS[kind], float(tokens), f"{tokens} tokens") for kind, tokens in totals.items()]
     return (
         answer_to(
             "What exactly was the model given?",
@@ -216,7 +238,7 @@ def prompt_stage(view: View) -> str:
             f"The <b>{count}</b> tokens below, and nothing else: no web, no file, no earlier talk. The best passage comes "
             "last, right before the question, because a small model heeds most what it read last.",
         )
-        + bars(rows, max(totals.values(), default=1), kinds=[f"fl-part-{kind}" for kind in totals])
+        + bars("Tokens of each part of the prompt", sizes, max(totals.values(), default=1), [_TINTS[kind] for kind in totals])
         + _cached(view)
         + paragraph(_left_out(prompted))
         + "<h4>Verbatim</h4><div class='fl-prompt' tabindex='0' role='region' aria-label='The prompt'>"
@@ -232,7 +254,7 @@ def _kind(kind: str) -> PartKind:
 def _part(view: View, kind: str, content: str, tokens: int) -> str:
     identifier = view.of_text(content) if kind == "passage" else ""
     name = view.letters.get(identifier, "")
-    tag = letter(name, view.kind(identifier)) if name else ""
+    tag = letter(name, view.kind(identifier))
     followed = view.kind(identifier) if identifier else ""
     return f"<span class='fl-part fl-part-{kind} {followed}' title='{text(kind)}, {tokens} tokens'>{tag}{text(content)}</span>"
 
@@ -245,7 +267,7 @@ def _left_out(prompted: Prompted) -> str:
 
 
 def _cached(view: View) -> str:
-    reading = next(iter(view.trace.all(Reading)), None)
+    reading = view.trace.first(Reading)
     if reading is None:
         return ""
     known = reading.passages_from_cache

@@ -1,9 +1,12 @@
 """The runs that come with the program, so that the page works before and without a model, and how they are recorded."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from fieldguide.assembly import Fieldguide
@@ -12,7 +15,7 @@ from fieldguide.events import Reading
 from fieldguide.interfaces.learn import experiments
 from fieldguide.interfaces.learn.view import durations
 from fieldguide.trace import Trace, load_folder, record, to_json, with_influence
-from fieldguide.types import Turn
+from fieldguide.types import Document, Turn
 
 FOLDER = Path(__file__).parent / "traces"
 FIRST = "gan"
@@ -29,6 +32,7 @@ class Run:
     change: Any = None  # a function of `experiments`
     choices: Mapping[str, Any] = field(default_factory=dict)
     search_text: str = ""
+    corrected: tuple[str, str] | None = None  # what the guides said when the index was made, and what they say now
 
 
 _GAN = "Who introduced GANs, and when?"
@@ -46,6 +50,7 @@ RUNS = {
     "removed": Run("The best passage taken away", _GAN, change=experiments.removed, choices={"which": 1}),
     "swapped": Run("A fact swapped", _GAN, change=experiments.swapped, choices={"old": "2014", "new": "1998"}),
     "poisoned": Run("A poisoned page", _GAN, change=experiments.poisoned),
+    "stale": Run("A stale index", _GAN, corrected=("2012", "2014")),
     "contradiction": Run("Two pages disagree", _GAN, change=experiments.contradicted, choices={"old": "2014", "new": "2016"}),
 }
 
@@ -71,15 +76,48 @@ def record_all(fieldguide: Fieldguide, folder: Path, names: Sequence[str] = ()) 
     wanted = {name: run for name, run in RUNS.items() if not names or name in names}
     for number, (name, run) in enumerate(wanted.items(), 1):
         yield f"Recording {name} ({number} of {len(wanted)})"
-        trace = _recorded(fieldguide, run)
-        reading = next(iter(trace.all(Reading)), None)
-        if reading and reading.passages_from_cache and not any(reading.passages_from_cache):
-            cold = durations(trace)
-            trace = replace(_recorded(fieldguide, run), cold=cold)
-        for step in with_influence(fieldguide, trace):
-            if isinstance(step, Trace):
-                trace = step
+        with _asked(fieldguide, run) as asked:
+            trace = _recorded(asked, run)
+            reading = trace.first(Reading)
+            if reading and reading.passages_from_cache and not any(reading.passages_from_cache):
+                cold = durations(trace)
+                trace = replace(_recorded(asked, run), cold=cold)
+            for step in with_influence(asked, trace):
+                if isinstance(step, Trace):
+                    trace = step
         (folder / f"{name}.json").write_text(to_json(trace), encoding="utf-8")
+
+
+def earlier_guides(run: Run, guides: Sequence[Document]) -> list[Document]:
+    """The guides as they were before they were corrected; as they are where the run corrects nothing."""
+    old, new = run.corrected or ("", "")
+    texts = [guide.text.replace(new, old) if new else guide.text for guide in guides]
+    return [
+        replace(guide, text=text, sha256=hashlib.sha256(text.encode()).hexdigest())
+        for guide, text in zip(guides, texts, strict=True)
+    ]
+
+
+@contextmanager
+def _asked(fieldguide: Fieldguide, run: Run) -> Iterator[Fieldguide]:
+    """Who answers. Where the guides are corrected, a second Fieldguide, which indexed them as they were and has not noticed."""
+    if run.corrected is None:
+        yield fieldguide
+        return
+    with TemporaryDirectory() as name:
+        folder, guides = Path(name) / "guides", fieldguide.guides()
+        folder.mkdir()
+        for guide in earlier_guides(run, guides):
+            (folder / guide.name).write_text(guide.text, encoding="utf-8")
+        other = Fieldguide(replace(fieldguide.settings, guides_dir=folder, data_dir=Path(name) / "data"))
+        try:
+            for _ in other.loading():
+                pass
+            for guide in guides:
+                (folder / guide.name).write_text(guide.text, encoding="utf-8")
+            yield other
+        finally:
+            other.close()
 
 
 def _recorded(fieldguide: Fieldguide, run: Run) -> Trace:

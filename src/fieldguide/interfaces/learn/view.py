@@ -6,7 +6,7 @@ from functools import cached_property
 from string import ascii_uppercase
 
 from fieldguide.events import Checked, Gated, Prompted, Quoted, Reading, Retrieved, Rewritten, Token
-from fieldguide.interfaces.learn.pieces import letter
+from fieldguide.interfaces.learn.pieces import FOLLOWED, OTHER, READ, letter
 from fieldguide.trace import Trace
 from fieldguide.types import Document, Hit
 
@@ -24,11 +24,15 @@ STAGES_TIMED = ("search", "prompt", "reading", "deciding", "writing", "checking"
 
 @dataclass(frozen=True)
 class View:
-    """One run as the page shows it. `documents` are the guides as they were when it was recorded, else none."""
+    """One run as the page shows it.
+
+    `documents` are the guides that it searched; where those are gone there are none, and `now` holds the guides as they are.
+    """
 
     trace: Trace
     documents: Sequence[Document] = ()
     is_live: bool = False
+    now: Sequence[Document] = ()
     letters: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -48,11 +52,19 @@ class View:
         cited = answer.citations[0].chunk_id if answer and answer.citations else ""
         return next((hit for hit in self.hits if hit.chunk.id == cited), self.hits[0] if self.hits else None)
 
+    def is_gone(self, quote: str) -> bool:
+        """Whether the guides have changed since, and this sentence no longer stands in them."""
+        return bool(self.now) and not any(" ".join(quote.split()) in " ".join(d.text.split()) for d in self.now)
+
     def kind(self, identifier: str) -> str:
         """The colour of a passage as a class."""
         if self.followed and identifier == self.followed.chunk.id:
             return "fl-followed"
         return "fl-read" if self.is_read(identifier) else ""
+
+    def colour(self, identifier: str) -> str:
+        """The same for a picture."""
+        return {"fl-followed": FOLLOWED, "fl-read": READ}.get(self.kind(identifier), OTHER)
 
     def is_read(self, identifier: str) -> bool:
         """Whether the model was given this passage."""

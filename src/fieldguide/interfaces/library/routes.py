@@ -1,6 +1,6 @@
 """The Library page and what its buttons ask for.
 
-Whatever changes something needs a header that no foreign page can send, and comes to this machine's own name.
+Whatever changes something needs a header that no foreign page can send.
 """
 
 import json
@@ -11,6 +11,7 @@ from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -20,12 +21,14 @@ from starlette.routing import Route
 from fieldguide.assembly import Fieldguide
 from fieldguide.errors import CollectionError, DocumentError, FieldguideError
 from fieldguide.indexing.loading.child import MAX_BYTES
+from fieldguide.interfaces.heading import heading
 from fieldguide.interfaces.library.work import Work
 
 _HERE = Path(__file__).parent
-_OWN_NAMES = {"127.0.0.1", "localhost", "::1"}
 _BATCH = re.compile(r"[0-9a-f]{16}")
 _FILES_A_BATCH = 2000
+_ROWS_A_PAGE = 100  # documents of a collection, passages of a document
+_CHARACTERS_SHOWN = 200_000
 Action = Callable[[dict[str, Any]], None]
 
 
@@ -59,15 +62,19 @@ class _Page:
         }
 
     def page(self, _: Request) -> Response:
-        return HTMLResponse((_HERE / "library.html").read_text(encoding="utf-8"))
+        shown = heading("/library", "Library", "Your own documents, kept on this machine and asked together with the guides.")
+        return HTMLResponse((_HERE / "library.html").read_text(encoding="utf-8").replace("{heading}", shown))
 
     def state(self, _: Request) -> Response:
         return JSONResponse({"collections": _collections(self._fieldguide), "work": self._work.state()})
 
     def documents(self, request: Request) -> Response:
-        collection = self._fieldguide.library.collection(request.query_params.get("collection", ""))
-        rows = [asdict(d) | {"origin": _shown(d.origin, collection.folder)} for d in collection.store.documents()]
-        return JSONResponse(rows)
+        asked = request.query_params
+        collection = self._fieldguide.library.collection(asked.get("collection", ""))
+        start = _start(request)
+        total, found = collection.store.documents_like(asked.get("part", ""), start, _ROWS_A_PAGE)
+        rows = [asdict(d) | {"origin": _shown(d.origin, collection.folder)} for d in found]
+        return JSONResponse({"total": total, "start": start, "page": _ROWS_A_PAGE, "rows": rows})
 
     def document(self, request: Request) -> Response:
         collection = self._fieldguide.library.collection(request.query_params.get("collection", ""))
@@ -75,15 +82,18 @@ class _Page:
         found = collection.store.document(name)
         if found is None:
             raise DocumentError(f"There is no document '{name}' in '{collection.name}'.")
-        passages = (f"<h2>{escape(p.section)}</h2><pre>{escape(p.text)}</pre>" for p in collection.store.passages_of(name))
+        start, text = _start(request), collection.store.text(name)
+        passages = collection.store.passages_of(name, start, _ROWS_A_PAGE)
         facts = f"{found.kind}, {found.size:,} bytes, {found.passages} passages, added {found.added}"
+        rest = f"\n\n… {len(text) - _CHARACTERS_SHOWN:,} more characters" if len(text) > _CHARACTERS_SHOWN else ""
         values = {
             "title": escape(found.title),
             "facts": f"{escape(name)} in {escape(collection.name)}: {escape(facts)}",
             "origin": escape(_shown(found.origin, collection.folder)),
             "note": f"<p role='note'>{escape(found.note)}</p>" if found.note else "",
-            "passages": "".join(passages),
-            "text": escape(collection.store.text(name)),
+            "pages": _pages({"collection": collection.name, "name": name}, start, len(passages), found.passages),
+            "passages": "".join(f"<h2>{escape(p.section)}</h2><pre>{escape(p.text)}</pre>" for p in passages),
+            "text": escape(text[:_CHARACTERS_SHOWN] + rest),
         }
         form = (_HERE / "document.html").read_text(encoding="utf-8")
         return HTMLResponse(re.sub(r"\{(\w+)\}", lambda field: values.get(field.group(1), field.group()), form))
@@ -135,19 +145,25 @@ class _Page:
 
 
 def _collections(fieldguide: Fieldguide) -> list[dict[str, Any]]:
-    rows = []
-    for one in fieldguide.library.collections():
-        settings = one.store.settings()
-        rows.append(
-            {
-                "name": one.name,
-                "documents": one.store.document_count(),
-                "passages": one.store.count(),
-                "watched": [str(folder) for folder in fieldguide.own.watched(one.name)],
-                "needs_reindexing": settings["chunk_tokens"] != settings["indexed_chunk_tokens"],
-            }
-        )
-    return rows
+    states = [collection.state() for collection in fieldguide.library.collections()]
+    return [asdict(state) | {"watched": list(map(str, state.watched))} for state in states]
+
+
+def _start(request: Request) -> int:
+    """The row that a page begins with."""
+    text = request.query_params.get("start", "0")
+    return int(text) if text.isdecimal() and len(text) < 10 else 0
+
+
+def _pages(where: dict[str, str], start: int, count: int, total: int) -> str:
+    """Which passages are shown, and the way to those before and after; nothing where all are shown."""
+    if total <= _ROWS_A_PAGE:
+        return ""
+    ways = {"Earlier": start - _ROWS_A_PAGE, "Later": start + _ROWS_A_PAGE}
+    links = [
+        f"<a href='?{escape(urlencode(where | {'start': to}))}'>{name}</a>" for name, to in ways.items() if 0 <= to < total
+    ]
+    return f"<p>Passages {start + 1:,} to {start + count:,} of {total:,}. {' '.join(links)}</p>"
 
 
 def _shown(origin: Path, folder: Path) -> str:
@@ -170,7 +186,7 @@ def _changing(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Req
     """The same for our own page only; what goes wrong is told in one line."""
 
     async def told(request: Request) -> Response:
-        if request.headers.get("x-fieldguide") != "library" or request.url.hostname not in _OWN_NAMES:
+        if request.headers.get("x-fieldguide") != "library":
             return JSONResponse({"problem": "Only the Library page itself may ask for this."}, 403)
         try:
             return await answer(request)

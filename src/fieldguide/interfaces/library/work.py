@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fieldguide.assembly import Fieldguide
-from fieldguide.errors import FieldguideError
+from fieldguide.errors import FieldguideError, unforeseen
 from fieldguide.events import Loading
 from fieldguide.indexing.ingest import IngestReport
 from fieldguide.indexing.own_documents import summary
@@ -91,7 +91,7 @@ class Work:
             except FieldguideError as error:
                 result["problem"] = str(error)
             except Exception as error:  # the thread serves whatever comes next
-                result["problem"] = f"Something broke inside Fieldguide ({type(error).__name__}: {error}). Please report it."
+                result["problem"] = str(unforeseen(error))
             self._results = [*self._results[1 - _LOG_KEPT :], result]
             self._under_way, self._loading = "", None
             self._waiting -= 1

@@ -4,16 +4,21 @@ from dataclasses import fields
 from typing import Any
 
 import gradio as gr
+from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import Mount
 from starlette.types import ASGIApp
 
-from fieldguide.assembly import Fieldguide
+from fieldguide.interfaces.api import PATHS
 from fieldguide.interfaces.conversation_store import ConversationStore
 from fieldguide.interfaces.conversations import Conversation
+from fieldguide.interfaces.learn import plotting
 from fieldguide.interfaces.learn.page import add_learn_page
 from fieldguide.interfaces.library.routes import routes as library_routes
 from fieldguide.interfaces.library.work import Work
+from fieldguide.interfaces.request_log import RequestLog
+from fieldguide.interfaces.serving.access import Keys
+from fieldguide.interfaces.serving.guards import guards
+from fieldguide.interfaces.serving.service import Service
 from fieldguide.interfaces.web.asking import Asking, drawn
 from fieldguide.interfaces.web.looks import CSS, HEAD, theme
 from fieldguide.interfaces.web.parts import Parts, build_parts
@@ -24,14 +29,16 @@ from fieldguide.interfaces.web.shelf import Shelf
 _MANY_AT_ONCE = 40  # waiting happens in our own line, where its position can be shown
 
 
-def create_app(fieldguide: Fieldguide) -> gr.Blocks:
+def create_app(fieldguide: Service) -> gr.Blocks:
     """The page, ready to be launched or driven by a test."""
     store = ConversationStore(fieldguide.settings.data_dir / "conversations")
     with gr.Blocks(title="Fieldguide", analytics_enabled=False, fill_width=True) as page:
         parts = build_parts(drawn(fieldguide, Conversation(""), ""), fieldguide.models(), fieldguide.settings.model)
         _wire(page, parts, Asking(fieldguide, store, parts), Shelf(fieldguide, store, parts))
     add_learn_page(page, fieldguide)
-    page.fieldguide_routes = [*routes(fieldguide, store), *library_routes(fieldguide, Work(fieldguide))]
+    page.fieldguide = fieldguide
+    own = [*routes(fieldguide, store), *library_routes(fieldguide, Work(fieldguide)), *plotting.routes()]
+    page.fieldguide_routes = own
     return page
 
 
@@ -65,8 +72,10 @@ def _wire(page: gr.Blocks, parts: Parts, asking: Asking, shelf: Shelf) -> None:
     page.unload(asking.leave)
 
 
-def launch(page: gr.Blocks, host: str, port: int, api: ASGIApp) -> str:
-    """Serve the page in the background, with the API under /api, and return the page's address."""
+def launch(
+    page: gr.Blocks, host: str, port: int, api: ASGIApp, keys: Keys | None = None, agents: Starlette | None = None
+) -> str:
+    """Serve the page in the background, with the API and agents beside it, to holders of the keys; return its address."""
     page.queue(default_concurrency_limit=_MANY_AT_ONCE)
     page.launch(
         server_name=host,
@@ -82,10 +91,16 @@ def launch(page: gr.Blocks, host: str, port: int, api: ASGIApp) -> str:
         css=CSS,
         head=HEAD,
         app_kwargs={
-            "middleware": [Middleware(StayOnThisMachine)],
-            "routes": [Mount("/api", api), *page.fieldguide_routes],
+            "middleware": [
+                Middleware(RequestLog),
+                Middleware(StayOnThisMachine),
+                *guards(page.fieldguide, keys, api, PATHS),
+            ],
+            "routes": [*(agents.routes if agents else ()), *page.fieldguide_routes],
+            "lifespan": (lambda _: agents.router.lifespan_context(agents)) if agents else None,
             "docs_url": None,
             "redoc_url": None,
         },
     )
-    return f"http://{host}:{port}/"
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}/"

@@ -16,7 +16,8 @@ from fieldguide.events import Event
 from fieldguide.generation.model import Cancellation
 from fieldguide.interfaces.conversation_store import ConversationStore
 from fieldguide.interfaces.conversations import Conversation, Exchange, Receipt, new_identifier
-from fieldguide.interfaces.web import rendering, welcome
+from fieldguide.interfaces.serving.limits import CLIENT_HEADER
+from fieldguide.interfaces.web import rendering, sources, welcome
 from fieldguide.interfaces.web.parts import LENGTHS, Parts
 from fieldguide.interfaces.web.progress import Progress, batches
 
@@ -67,7 +68,7 @@ class Asking:
         request: gr.Request,
     ) -> Iterator[Redraw]:
         """Answer what stands in the question box: a new question, or an earlier one that was edited."""
-        options = self._options(length, where)
+        options = self._options(length, where, request)
         redraws = self._answer(question, editing, owner, current, options, alone=alone, tab=_tab(request))
         first = next(redraws)
         # Where the conversation cannot be read, what was typed stays in the box.
@@ -85,7 +86,7 @@ class Asking:
         data: gr.EventData,
     ) -> Iterator[Redraw]:
         """Answer an example, or the last question once more: with another seed, or another text to search for."""
-        options, asked = self._options(length, where), data._data
+        options, asked = self._options(length, where, request), data._data
         position = asked.get("position")
         again = isinstance(position, int)
         if again:
@@ -117,8 +118,9 @@ class Asking:
         if cancellation := self._running.pop(_tab(request), None):
             cancellation.cancel()
 
-    def _options(self, length: str, where: Sequence[str]) -> AnswerOptions:
-        options = replace(self._fieldguide.default_options(), collections=tuple(where or ()))
+    def _options(self, length: str, where: Sequence[str], request: gr.Request) -> AnswerOptions:
+        client = request.headers.get(CLIENT_HEADER, "")
+        options = replace(self._fieldguide.default_options(), collections=tuple(where or ()), client=client)
         tokens = int(options.answer_tokens * LENGTHS.get(length, 1.0))
         return replace(options, answer_tokens=max(16, min(tokens, self._fieldguide.settings.context_length // 2)))
 
@@ -149,7 +151,7 @@ class Asking:
         position = len(held.exchanges) if position is None else max(0, min(position, len(held.exchanges)))
         place = _Place(owner, held, position, again and position < len(held.exchanges))
         question = place.question or question
-        progress = Progress(question, options.search_text)
+        progress = Progress(question, options.search_text, alone="" if alone else None)
         trouble = self._keep_begun(place, question)
         yield self._begun(place, progress)
         history = place.before.history()
@@ -245,18 +247,31 @@ class Asking:
             options.answer_tokens,
             options.temperature,
             options.seed,
+            options.collections or tuple(self._fieldguide.own.collection_names()),
         )
 
 
 def drawn(fieldguide: Fieldguide, held: Conversation, owner: str, *, begun: bool = False) -> str:
-    """A conversation as HTML; before the first question, an invitation."""
+    """A conversation as HTML, with `begun` as it stands above an answer under way; before the first question, an invitation."""
     try:
         guides = fieldguide.guides()
     except FieldguideError:
         guides = []  # loading meets the same failure, and the page tells it
     if not held.exchanges:
         return "" if begun else welcome.welcome(guides)
-    return rendering.conversation(held, [guide.title for guide in guides], f"/conversations/{owner}/{held.id}")
+    titles, exports = [guide.title for guide in guides], f"/conversations/{owner}/{held.id}"
+    html = rendering.conversation(held, titles, exports, goes_on=begun)
+    return sources.without_ways_to(_gone(fieldguide, held), html)
+
+
+def _gone(fieldguide: Fieldguide, held: Conversation) -> set[str]:
+    """Passages that a conversation rests on and that are in the library no more: a kept answer keeps its quotes."""
+    answers = [exchange.answer for exchange in held.exchanges if exchange.answer]
+    ids = {c.chunk_id for answer in answers for c in answer.citations} | {h.chunk.id for a in answers for h in a.retrieved}
+    try:
+        return ids - {chunk.id for chunk in fieldguide.chunks(ids)} if ids else set()
+    except FieldguideError:
+        return set()  # nothing is indexed yet: the page tells why
 
 
 def _tab(request: gr.Request) -> str:

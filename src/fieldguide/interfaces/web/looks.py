@@ -50,6 +50,7 @@ JAVASCRIPT = (_HERE / "page.js").read_text(encoding="utf-8")
 # Its own bar of pages is hidden: ours link to each other themselves.
 HEAD = """<style>
 .nav-holder { display: none !important; }
+:root:has(body.dark) { color-scheme: dark; } /* what the browser draws itself, such as arrows and scroll bars */
 @media (max-width: 480px) {
   body .gradio-container .main.fillable { padding: 0 .75rem !important; }
 }

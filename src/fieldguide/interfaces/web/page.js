@@ -25,6 +25,7 @@ function showSources(exchange, card, { open = true } = {}) {
   const body = find(".fg-panel-body");
   if (!kept) return;
   body.replaceChildren(...[...kept.children].map((child) => child.cloneNode(true)));
+  body.dataset.of = exchange.matches(".fg-under-way") ? "under way" : "";
   for (const each of body.querySelectorAll(".fg-card")) each.id = `source-${each.dataset.card}`;
   body.scrollTop = 0;
   if (open && narrow()) {
@@ -123,6 +124,7 @@ document.addEventListener("submit", (event) => {
   const form = event.target.closest("form.fg-searched");
   if (!form) return;
   event.preventDefault();
+  if (form.closest(".fg-under-way")) return;
   trigger("ask", { position: Number(form.dataset.position), search_text: new FormData(form).get("search") });
 });
 
@@ -168,6 +170,11 @@ function leave() {
 }
 document.addEventListener("keydown", (event) => {
   if (event.isComposing) return;
+  const search = event.target.closest?.("form.fg-searched textarea");
+  if (search && event.key === "Enter" && !event.shiftKey) {
+    event.preventDefault();
+    return search.form.requestSubmit();
+  }
   if (event.key === "Escape") leave();
   const inBox = event.target === box() && box().value === "";
   if (event.key === "ArrowUp" && inBox && find("#conversation .fg-exchange")) {
@@ -189,14 +196,19 @@ function followAnswer() {
     sessionStorage.removeItem("fieldguide-draft");
   }
   asked = Boolean(running);
+  // What looks like the answer goes when the prose needs its room: nobody can read what is being pushed down.
+  const prose = find("#under-way .fg-streaming");
+  if (prose) find("#under-way .fg-quotes").hidden = prose.offsetHeight > parseFloat(getComputedStyle(prose).minHeight) + 1;
   document.body.classList.toggle("fg-answering", asked);
   const last = [...document.querySelectorAll("#conversation .fg-exchange")].at(-1);
   const kept = last && find(".fg-kept-sources", last);
   const now = kept ? kept.innerHTML + last.dataset.position : "";
   if (now !== shown && !running) {
     shown = now;
-    if (kept) showSources(last, null, { open: false });
-    else find(".fg-panel-body").replaceChildren();
+    const body = find(".fg-panel-body");
+    const reading = body.dataset.of === "under way" ? find(".fg-chosen", body)?.dataset.card : null;
+    if (kept) showSources(last, reading, { open: false });
+    else body.replaceChildren();
   }
 }
 
@@ -212,7 +224,7 @@ document.addEventListener("input", (event) => {
 
 // The engine's state, and whether there is one: asked for once a second while something is going on, else less often.
 const percent = (share) => (share === null ? "" : ` ${Math.round(share * 100)}%`);
-let instance = null;
+let instance = null; // of the server that this page came from
 let lost = false;
 function tell(text) {
   const notice = find("#connection");
@@ -226,11 +238,17 @@ async function watchEngine() {
     if (!answer.ok) throw new Error(answer.statusText);
     const status = await answer.json();
     if (lost || (instance && instance !== status.instance)) {
-      sessionStorage.setItem("fieldguide-notice", "Fieldguide was started again. Your conversation is back.");
       sessionStorage.setItem("fieldguide-draft", box().value);
       return window.location.reload();
     }
+    // Gradio, too, reloads a page whose server is back, so what tells of it is what the page before this one knew.
+    const before = sessionStorage.getItem("fieldguide-instance");
+    if (before && before !== status.instance) {
+      tell("Fieldguide was started again. Your conversation is back.");
+      setTimeout(() => lost || tell(""), 8000);
+    }
     instance = status.instance;
+    sessionStorage.setItem("fieldguide-instance", instance);
     const lines = status.loading.map((one) => `${one.what}${percent(one.share)} ${one.detail}`.trim());
     find("#engine").textContent = status.failure ?? ([...(status.ready ? ["Ready"] : []), ...lines].join(" · ") || "Starting");
     if (status.ready && !lines.length) pause = 3000;
@@ -253,12 +271,6 @@ function start() {
   new MutationObserver(followAnswer).observe(find("#main"), { childList: true, subtree: true, characterData: true });
   toggleSidebar(window.innerWidth >= 1280);
   find("#first-run").hidden = remembered("fieldguide-note") === "dismissed";
-  const back = sessionStorage.getItem("fieldguide-notice");
-  if (back) {
-    sessionStorage.removeItem("fieldguide-notice");
-    tell(back);
-    setTimeout(() => tell(""), 8000);
-  }
   const draft = sessionStorage.getItem("fieldguide-draft");
   if (draft && !box().value) fill(draft);
   followAnswer();

@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 
+from fieldguide.interfaces.heading import heading
 from fieldguide.interfaces.web import rendering
 from fieldguide.interfaces.web.looks import JAVASCRIPT
 
@@ -12,12 +13,7 @@ from fieldguide.interfaces.web.looks import JAVASCRIPT
 _SECRET = "kept in this browser"
 LENGTHS = {"Short": 0.4, "Normal": 1.0, "Long": 2.0}  # of the answer's tokens
 
-_HEADER = (
-    "<header class='fg-header'><h1>Fieldguide</h1>"
-    "<p>Answers from guides to AI models, checked sentence by sentence.</p>"
-    "<nav aria-label='Pages'><a class='fg-open' href='/library'>Library</a> <a class='fg-open' href='/learn'>Learn</a></nav>"
-    "</header>"
-)
+_HEADER = heading("/", "Fieldguide", "Answers from guides to AI models, checked sentence by sentence.")
 _NOTES = (
     "<div id='connection' class='fg-notice' role='alert' hidden></div>"
     "<div id='first-run' class='fg-notice' hidden><p>Nothing leaves this machine: the model, the guides and your conversations "

@@ -9,7 +9,7 @@ _CONTENT_SECURITY_POLICY = (
 )
 _HEADERS = (
     (b"content-security-policy", _CONTENT_SECURITY_POLICY.encode()),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),
     (b"x-content-type-options", b"nosniff"),
 )
 

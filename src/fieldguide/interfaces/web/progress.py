@@ -26,7 +26,7 @@ class Progress:
     citations: tuple[Citation, ...] = ()
     answer: Answer | None = None
     failure: Failed | None = None
-    alone: str | None = None
+    alone: str | None = None  # what the model says without the guides; '' while it is still to come, None if it is not wanted
     passages_from_cache: tuple[bool, ...] = ()
     status: str = "Starting"
     asked_at: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%S%z"))
@@ -49,7 +49,7 @@ class Progress:
                 self.text += event.text
             case Checked():
                 self.checked += (event.sentence,)
-                self.citations += event.citations
+                self.citations = tuple({c.marker: c for c in (*self.citations, *event.citations)}.values())
             case Withdrawn():
                 self.text, self.checked, self.citations = "", (), ()
             case Finished():
@@ -59,21 +59,22 @@ class Progress:
 
     def take_alone(self, events: Sequence[Event]) -> None:
         """Note what events of the answer without the guides tell."""
-        self.status, self.alone = "Answering without the guides", self.alone or ""
+        self.status = "Answering without the guides"
         for event in events:
             match event:
                 case Token():
-                    self.alone += event.text
+                    self.alone = f"{self.alone or ''}{event.text}"
                 case Finished():
                     self.alone = event.answer.text
                 case Failed():
-                    self.alone = f"{self.alone}\n{event.message}".strip()
+                    self.alone = f"{self.alone or ''}\n{event.message}".strip()
 
     def shown(self) -> str:
         """The exchange under way as HTML."""
-        if self.answer and self.alone is not None:
+        beside = self.alone is not None
+        if self.answer and beside:
             return rendering.under_way(self.question, self.search_text, (), rendering.grounded_answer(self.answer), self.alone)
-        prose = rendering.draft(self.text, self.checked, self.citations)
+        prose = rendering.draft(self.text, self.checked, self.citations, beside=beside)
         return rendering.under_way(self.question, self.search_text, self.quotes, prose, self.alone)
 
     def exchange(self, receipt: Receipt | None) -> Exchange:
@@ -85,7 +86,7 @@ class Progress:
             failure,
             self.text if self.failure else "",
             self.search_text,
-            self.alone,
+            self.alone or None,
             len(self.passages_from_cache),
             sum(self.passages_from_cache),
             receipt,

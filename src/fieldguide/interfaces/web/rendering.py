@@ -7,7 +7,11 @@ from fieldguide.events import Event, Failed, Finished, Gated, Loading, Queued, R
 from fieldguide.interfaces.conversations import Conversation, Exchange
 from fieldguide.interfaces.receipts import VERDICTS, exchange_text
 from fieldguide.interfaces.web import sources
+from fieldguide.sentences import split_sentences
 from fieldguide.types import Answer, Citation, Quote, Sentence
+from fieldguide.words import ordinal
+
+_FROM_GUIDES = "<h3>From the guides</h3>"
 
 
 def status_line(event: Event) -> str | None:
@@ -17,7 +21,7 @@ def status_line(event: Event) -> str | None:
             share = f" {event.share:.0%}" if event.share is not None else ""
             return f"{event.what}{share}"
         case Queued():
-            return f"{_ordinal(event.position)} in the queue"
+            return f"{ordinal(event.position)} in the queue{event.estimate}"
         case Rewritten():
             return "Searching, with the question before it" if event.changed else "Searching"
         case Retrieved():
@@ -52,9 +56,9 @@ def summary(answer: Answer) -> str:
     return f"{supported} of {count} {noun} supported by the guides; {first}done after {seconds}"
 
 
-def conversation(held: Conversation, covered: Sequence[str] = (), exports: str = "") -> str:
-    """All finished exchanges; `exports` is where the conversation can be saved from."""
-    last = len(held.exchanges) - 1
+def conversation(held: Conversation, covered: Sequence[str] = (), exports: str = "", *, goes_on: bool = False) -> str:
+    """All finished exchanges; `exports` is where the conversation can be saved from. Where it goes on, none is the last one."""
+    last = len(held.exchanges) - (0 if goes_on else 1)
     return "".join(
         exchange(e, n, is_last=n == last, covered=covered, exports=exports if n == last else "")
         for n, e in enumerate(held.exchanges)
@@ -64,7 +68,10 @@ def conversation(held: Conversation, covered: Sequence[str] = (), exports: str =
 def exchange(held: Exchange, position: int, *, is_last: bool, covered: Sequence[str] = (), exports: str = "") -> str:
     """One question with all that came of it."""
     answer = held.answer
-    parts = [_question(held.question, position), _searched(held, position, is_last=is_last)]
+    parts = [_question(held.question, position)]
+    if held.search_text:
+        text = escape(held.search_text)
+        parts.append(_searched(held.search_text, position) if is_last else f"<p class='fg-searched'>Searched for: {text}</p>")
     if answer is None:
         written = f"<p class='fg-prose'>{escape(held.written)}</p>" if held.written else ""
         parts.append(f"<div class='fg-answers'>{written}<p class='fg-failure'>{escape(held.failure)}</p></div>")
@@ -84,18 +91,26 @@ def exchange(held: Exchange, position: int, *, is_last: bool, covered: Sequence[
 
 
 def under_way(question: str, search_text: str, quotes: Sequence[Quote], prose: str, alone: str | None) -> str:
-    """The exchange that is being answered: the prose, in room that is kept for it, and below it what looks like the answer."""
-    searched = f"<p class='fg-searched'>Searched for: {escape(search_text)}</p>" if search_text else ""
+    """The exchange that is being answered, laid out as it will be: nothing moves then. Below it, what looks like the answer."""
+    searched = _searched(search_text, 0, locked=True) if search_text else ""
     return (
-        f"<article class='fg-exchange fg-under-way'>{_asked(question)}{searched}"
+        f"<article class='fg-exchange fg-under-way'>{_question(question, 0)}{searched}"
         f"<div class='fg-answers'>{prose}{_alone(alone)}</div><div class='fg-quotes'>{sources.quotes(quotes)}</div></article>"
     )
 
 
-def draft(text: str, checked: Sequence[Sentence], citations: Sequence[Citation]) -> str:
-    """What has been written so far, with the verdicts of the sentences that were checked so far."""
+def draft(text: str, checked: Sequence[Sentence], citations: Sequence[Citation], *, beside: bool = False) -> str:
+    """What has been written so far, with the verdicts and the sources of the sentences that were checked so far.
+
+    A sentence is held back until the one before it has its verdict: what can be read already is not pushed along.
+    """
+    text = " ".join(text.split())
     prose, end = _prose(text, checked, citations)
-    return f"<section class='fg-answer'><p class='fg-prose fg-streaming'>{prose}{escape(text[end:])}</p></section>"
+    end_shown = next((end + span.end for span in split_sentences(text[end:])), end)
+    return (
+        f"<section class='fg-answer'>{_FROM_GUIDES if beside else ''}<p class='fg-prose fg-streaming'>{prose}"
+        f"{escape(text[end:end_shown])}</p></section><div class='fg-kept-sources' hidden>{sources.cited(citations)}</div>"
+    )
 
 
 def grounded_answer(answer: Answer) -> str:
@@ -103,32 +118,24 @@ def grounded_answer(answer: Answer) -> str:
     return f"{_grounded(answer, beside=True)}<div class='fg-kept-sources' hidden>{sources.sources_of(answer)}</div>"
 
 
-def _asked(question: str) -> str:
-    return f"<h2 class='fg-question'>{escape(question)}</h2>"
-
-
 def _question(question: str, position: int) -> str:
     return (
-        f"<div class='fg-asked'>{_asked(question)}"
+        f"<div class='fg-asked'><h2 class='fg-question'>{escape(question)}</h2>"
         f"<button type='button' class='fg-button' data-do='edit' data-position='{position}' "
         f"aria-label='Edit question {position + 1}'>Edit</button></div>"
     )
 
 
-def _searched(held: Exchange, position: int, *, is_last: bool) -> str:
-    if not held.search_text:
-        return ""
-    if not is_last:
-        return f"<p class='fg-searched'>Searched for: {escape(held.search_text)}</p>"
+def _searched(text: str, position: int, *, locked: bool = False) -> str:
     return (
-        f"<form class='fg-searched' data-position='{position}'><label>Searched for: "
-        f"<input name='search' value='{escape(held.search_text)}' maxlength='1000'></label> "
+        f"<form class='fg-searched' data-position='{position}'><label><span>Searched for:</span>"
+        f"<textarea name='search' rows='2' maxlength='1000'{' readonly' * locked}>{escape(text)}</textarea></label>"
         "<button class='fg-button'>Search again</button></form>"
     )
 
 
 def _grounded(answer: Answer, *, beside: bool) -> str:
-    heading = "<h3>From the guides</h3>" if beside else ""
+    heading = _FROM_GUIDES if beside else ""
     if answer.abstained:
         refusal = f"<p class='fg-prose'>{escape(answer.text)}</p>{sources.closest(answer)}"
         return f"<section class='fg-answer'>{heading}{refusal}</section>"
@@ -190,8 +197,3 @@ def _actions(held: Exchange, position: int, *, is_last: bool) -> str:
 
 def _button(does: str, label: str, position: int) -> str:
     return f"<button type='button' class='fg-button' data-do='{does}' data-position='{position}'>{label}</button>"
-
-
-def _ordinal(number: int) -> str:
-    endings = {1: "st", 2: "nd", 3: "rd"}
-    return f"{number}{'th' if 10 < number % 100 < 14 else endings.get(number % 10, 'th')}"

@@ -1,6 +1,6 @@
 """The sources of an answer as cards: where a sentence stands, what it says, and the passage around it. All text is escaped."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from html import escape
 
@@ -13,17 +13,20 @@ _OTHERS_SHOWN = 8
 
 def sources_of(answer: Answer, covered: Sequence[str] = ()) -> str:
     """Cited sources with their quotes, then the passages that were also retrieved; `covered` are the guides' titles."""
-    cited = {(citation.document, citation.section) for citation in answer.citations}
-    others = [hit for hit in answer.retrieved if (hit.chunk.document, hit.chunk.section) not in cited][:_OTHERS_SHOWN]
-    parts = []
-    if answer.citations:
-        parts.append("<h3>Cited</h3>" + "".join(map(_citation_card, answer.citations)))
+    quoted = {(citation.document, citation.section) for citation in answer.citations}
+    others = [hit for hit in answer.retrieved if (hit.chunk.document, hit.chunk.section) not in quoted][:_OTHERS_SHOWN]
+    parts = [cited(answer.citations)]
     heading = "Closest passages" if answer.abstained else "Also retrieved"
     parts.append(f"<h3>{heading}</h3>" + "".join(map(_hit_card, others)))
     if answer.abstained and covered:
         titles = "".join(f"<li>{escape(title)}</li>" for title in covered)
         parts.append(f"<h3>What the guides cover</h3><ul class='fg-covered'>{titles}</ul>{TOPICS_BUTTON}")
     return "".join(parts)
+
+
+def cited(citations: Sequence[Citation]) -> str:
+    """The sources with their quotes, in the order of their numbers."""
+    return "<h3>Cited</h3>" + "".join(map(_citation_card, citations)) if citations else ""
 
 
 def closest(answer: Answer) -> str:
@@ -76,5 +79,16 @@ def _passage(text: str, chunk_id: str, quote: str = "") -> str:
     passage = as_html(text, start, start + len(quote) if quote in text else start)
     return (
         f"<details><summary>Read the passage</summary><div class='fg-passage fg-text'>{passage}</div></details>"
-        f"<a class='fg-open' href='/guide/{escape(chunk_id)}#passage' target='_blank' rel='noopener'>Open the guide here</a>"
+        f"{_way_to(chunk_id)}"
     )
+
+
+def _way_to(chunk_id: str) -> str:
+    return f"<a class='fg-open' href='/guide/{escape(chunk_id)}#passage' target='_blank' rel='noopener'>Open the guide here</a>"
+
+
+def without_ways_to(gone: Iterable[str], html: str) -> str:
+    """The same HTML, where these passages say that they are no longer in the library instead of how to open them."""
+    for chunk_id in gone:
+        html = html.replace(_way_to(chunk_id), "<p class='fg-document'>No longer in the library, or changed since.</p>")
+    return html

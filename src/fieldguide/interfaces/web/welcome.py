@@ -60,7 +60,8 @@ def _kept(held: Kept, *, is_current: bool) -> str:
     current = " aria-current='true'" if is_current else ""
     title = escape(held.title)
     return (
-        f"<li><button type='button' class='fg-kept' data-do='open' data-id='{held.id}'{current}>{title}</button>"
+        f"<li><button type='button' class='fg-kept' data-do='open' data-id='{held.id}' title='{title}'{current}>{title}"
+        "</button>"
         f"<button type='button' class='fg-delete' data-do='delete' data-id='{held.id}' aria-label='Delete: {title}'>"
         "Delete</button></li>"
     )
