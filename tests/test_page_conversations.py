@@ -184,8 +184,9 @@ def test_a_restart_of_the_server_is_told_whoever_loads_the_page_again(browser, f
     app = create_app(fieldguide)
     with opened(browser, launch(app, "127.0.0.1", port, create_api(fieldguide, "first"))) as (page, _, _):
         page.wait_for_function("sessionStorage.getItem('fieldguide-instance') === 'first'")
-        page.reload()
-        page.wait_for_function("document.querySelector('#engine').innerText.includes('Ready')")
+        with page.expect_response("**/api/status"):
+            page.reload()
+        page.wait_for_function("document.querySelector('#engine')?.innerText")
         assert page.inner_text("#connection") == ""
         page.route("**/api/status", lambda route: route.abort())
         app.close()
