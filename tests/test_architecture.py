@@ -33,6 +33,7 @@ HOMES = {
     "sentence_transformers": "retrieval/embedder.py",
     "transformers": "retrieval/embedder.py",
     "torch": "retrieval/embedder.py",
+    "threadpoolctl": "retrieval/embedder.py",
     "llama_cpp": "generation/",
     "jinja2": "generation/",
     "gradio": ("interfaces/web/", "interfaces/learn/page.py"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from fieldguide import locations
 from fieldguide.errors import WeightsError
@@ -129,3 +130,7 @@ def test_a_folder_without_a_model_is_refused_with_a_remedy(tmp_path):
     with pytest.raises(WeightsError, match="cannot be loaded") as caught:
         SentenceTransformerEmbedder(tmp_path, threads=1)
     assert "models verify embedder" in caught.value.remedy
+
+
+def test_numpy_keeps_to_one_thread_beside_a_loaded_embedder(model):
+    assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}

@@ -63,8 +63,11 @@ class SentenceTransformerEmbedder:
         import torch  # heavy (seconds): only when a model is loaded
         import transformers
         from sentence_transformers import SentenceTransformer
+        from threadpoolctl import threadpool_limits
 
         torch.set_num_threads(threads)
+        # NumPy's threads spin for a while after each product, and hold up torch's: the slowest searches took twice as long.
+        threadpool_limits(1, user_api="blas")
         transformers.utils.logging.disable_progress_bar()
         try:
             self._model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
