@@ -99,7 +99,7 @@ def written_answers(path: Path, model: LlamaModel, passages: int) -> list[tuple[
         if row.get("answer") and not row["abstained"]:
             messages = build_messages(row["question"], [hit["text"] for hit in row["retrieved"][:passages]])
             prompt = [token for part in model.render(messages) for token in model._tokenize(part)]
-            pairs.append((prompt, model._tokenize(PromptPart("question", row["answer"]))))
+            pairs.append((prompt, list(model._tokenize(PromptPart("question", row["answer"])))))
     return pairs
 
 

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -32,6 +33,7 @@ from fieldguide.answering.assistant import AnswerOptions, Assistant
 from fieldguide.answering.rewrite import standalone
 from fieldguide.answering.support import SupportChecker
 from fieldguide.assembly import Fieldguide
+from fieldguide.engines import model_path
 from fieldguide.evaluation.markdown import write_with_figures
 from fieldguide.evaluation.questions import Question, load_questions
 from fieldguide.events import Finished, Token
@@ -40,7 +42,9 @@ from fieldguide.generation.model import Cancellation
 from fieldguide.generation.passage_cache import PassageCache
 from fieldguide.generation.prompt import build_messages
 from fieldguide.indexing.documents import read_folder
+from fieldguide.locations import catalog_file
 from fieldguide.settings import resolve_settings
+from fieldguide.weights.catalog import load_catalog
 
 _default_parameters = llama_cpp.llama_cpp.llama_model_default_params
 
@@ -67,17 +71,17 @@ class Bench:
         self.fieldguide = Fieldguide(settings)
         for loading in self.fieldguide.loading(with_model=False):
             sys.stderr.write(f"{loading.what} {loading.detail}\n")
-        self.weights = self.fieldguide._model_path(settings.model, lambda _: None)
+        self.weights = model_path(settings, lambda _: None)
         self.passages = settings.passages
         self.memory: dict[str, float] = {}
-        embedder = self.fieldguide._embedder.result()
+        embedder = self.fieldguide._ready_embedder()
         self.caches = {way: PassageCache(folder / way.replace(" ", "-"), 10**10) for way in (KEPT, HALF, NONE)}
         self.models: dict[str, LlamaModel] = {}
         self.assistants: dict[str, Assistant] = {}
         for way, cache in self.caches.items():
-            self.models[way] = self._weighed(way, lambda cache=cache: LlamaModel(
-                self.weights, context_length=settings.context_length, threads=settings.threads, cache=cache
-            ))  # fmt: skip
+            threads, context = settings.threads, settings.context_length
+            load = partial(LlamaModel, self.weights, context_length=context, threads=threads, cache=cache)
+            self.models[way] = self._weighed(way, load)
             support = SupportChecker(embedder)
             gate = gate_for(self.models[way].fingerprint)
             self.assistants[way] = Assistant(lambda _: self.fieldguide.searcher(), self.models[way], support, gate)
@@ -90,14 +94,14 @@ class Bench:
             from other_pipelines import LangChain, LlamaIndex
 
             texts = [document.text for document in read_folder(settings.guides_dir)]
-            folder = self.fieldguide._catalog.find("embedder").path(settings.models_dir)
+            folder = load_catalog(catalog_file()).find("embedder").path(settings.models_dir)
             for name, kind in (("LangChain", LangChain), ("LlamaIndex", LlamaIndex)):
                 made = (self.weights, folder, texts, self.passages, settings.threads, settings.answer_tokens)
-                self.others[name] = self._weighed(name, lambda kind=kind, made=made: kind(*made))
+                self.others[name] = self._weighed(name, partial(kind, *made))
         self.ways: dict[str, Callable[[Question], Measured]] = {
-            **{way: lambda question, way=way: self._ask_fieldguide(way, question) for way in self.caches},
+            **{way: partial(self._ask_fieldguide, way) for way in self.caches},
             PLAIN: self._ask_plain,
-            **{name: lambda question, name=name: self._ask_other(name, question) for name in self.others},
+            **{name: partial(self._ask_other, name) for name in self.others},
         }
 
     def _weighed(self, way: str, make: Callable[[], Any]) -> Any:  # noqa: ANN401
@@ -227,7 +231,7 @@ def main() -> None:
             shown = ", ".join(f"{way} {measured['first']:.2f}" for way, measured in sorted(rows[-1].items()))
             sys.stderr.write(f"{turn + 1} of {len(asked)}: {shown}\n")
     groups = {"all questions": rows, "follow-ups": [row for row, question in zip(rows, asked, strict=True) if question.history]}
-    found = {
+    found: dict[str, Any] = {
         "about": f"{os.cpu_count()} cores ({platform.machine()}), {bench.settings.threads} threads, {bench.weights.stem}, "
         f"{bench.passages} passages, {len(asked)} questions ({options.split}).",
         "memory_mb": bench.memory,

@@ -23,6 +23,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -181,7 +183,7 @@ class Generator:
         self._vectors = list(real.store.stored_vectors(ids).values())
         self._ids = [embedder.token_ids(chunk.embedded_text) for chunk in chunks]
         counts = Counter(word for chunk in chunks for word in chunk.text.split())
-        self._words, self._weights = list(counts), np.cumsum(list(counts.values()))
+        self._words, self._weights = list(counts), list(accumulate(counts.values()))
         self._lengths = [len(chunk.text.split()) for chunk in chunks]
         self._random = random.Random(0)
         self._noise: dict[int, FloatMatrix] = {}  # by width
@@ -383,7 +385,7 @@ def main() -> None:
         generator, grown = Generator(real, embedder), library.create("generated", embedder)
         minutes = 0.0
         for size in options.passages:
-            minutes += once(folder / f"grow-{size}.json", lambda size=size: grow(grown, generator, size)) / 60
+            minutes += once(folder / f"grow-{size}.json", partial(grow, grown, generator, size)) / 60
             searches.append(once(folder / f"search-{size}.json", lambda: searched("generated")))
         found["removal_s"] = once(folder / "removal.json", lambda: measure_removal(real))
         found |= {"searches": searches, "questions": len(asked)}

@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -44,8 +45,10 @@ SHORTEST, LONGEST = 250, 900  # characters of a passage
 
 
 def docstrings() -> Iterator[Chunk]:
-    """Passages from the docstrings of installed packages, in an order that is the same everywhere."""
-    for path in sorted(Path(sysconfig.get_paths()["purelib"]).rglob("*.py")):
+    """Passages from the docstrings of installed packages, file by file as chance has it, always the same."""
+    paths = sorted(Path(sysconfig.get_paths()["purelib"]).rglob("*.py"))
+    random.Random(0).shuffle(paths)
+    for path in paths:
         try:
             tree = ast.parse(path.read_text(encoding="utf-8"))
         except (SyntaxError, UnicodeDecodeError, ValueError, OSError):
@@ -71,10 +74,9 @@ class Library:
     def __init__(self, folder: Path, embedder: SentenceTransformerEmbedder, real: int) -> None:
         self.folder, self.embedder = folder, embedder
         self.vectors = ChromaVectorStore(folder / "vectors")
-        chunks = list({chunk.id: chunk for chunk in docstrings()}.values())
         self._random = random.Random(0)
         self._noise = np.random.default_rng(0)
-        self.real = self._random.sample(chunks, min(real, len(chunks)))
+        self.real = list({chunk.id: chunk for chunk in islice(docstrings(), real)}.values())
         counts = Counter(word for chunk in self.real for word in chunk.text.split())
         self._words, self._weights = list(counts), list(counts.values())
         sample = self.embedder.embed([chunk.embedded_text for chunk in self.real[:256]])

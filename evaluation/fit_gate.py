@@ -162,7 +162,8 @@ def _trade(share: float, first: float, before: Numbers, passed: Numbers, found: 
 
 def elsewhere(found: Mapping[str, Any], readings: Readings, shares: Numbers) -> dict[str, dict[str, float]]:
     """What the fitted gate makes of a set that it was not fitted to."""
-    gate = FittedGate("", *(Probe(tuple(LAYERS), **found[name]) for name in ("before", "over_draft")), ThresholdGate())
+    before_draft, over_it = (Probe(tuple(LAYERS), **found[name]) for name in ("before", "over_draft"))
+    gate = FittedGate("", before_draft, over_it, ThresholdGate())
     refused = np.zeros(len(readings.due), bool)
     over_draft = np.zeros(len(readings.due), np.float32)
     for row in range(len(readings.due)):

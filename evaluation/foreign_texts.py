@@ -6,6 +6,7 @@ The questions in `foreign-questions.jsonl` are about them. They show whether the
 come with the development environment, in the versions that `constraints.txt` names.
 """
 
+import argparse
 import sys
 from importlib.metadata import metadata
 from pathlib import Path
@@ -31,14 +32,13 @@ PACKAGES = (
 
 def main() -> None:
     """Write one Markdown file a package."""
-    if len(sys.argv) != 2:
-        sys.exit(f"usage: python {sys.argv[0]} FOLDER")
-    folder = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     for package in PACKAGES:
-        about = metadata(package)
-        text = about.get_payload() or about["Description"]
-        (folder / f"{package.replace('-', '_')}.md").write_text(str(text), encoding="utf-8")
+        text = str(metadata(package).json["description"])
+        (folder / f"{package.replace('-', '_')}.md").write_text(text, encoding="utf-8")
     sys.stdout.write(f"Written: {len(PACKAGES)} texts in {folder}\n")
 
 

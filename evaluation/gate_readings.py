@@ -106,7 +106,8 @@ def read(made: Fieldguide, questions: Sequence[Question], name: str, path: Path,
             )
         sys.stderr.write(f"\r{name}: {number} of {len(questions)} ")
     columns = zip(*rows, strict=True)
-    np.savez_compressed(path, **dict(zip(Readings.__slots__, map(np.array, columns), strict=True)))
+    arrays: dict[str, Any] = dict(zip(Readings.__slots__, map(np.array, columns), strict=True))
+    np.savez_compressed(path, **arrays)
 
 
 def contexts(made: Fieldguide, question: Question) -> Iterator[tuple[Chunk, ...] | None]:

@@ -71,8 +71,8 @@ class NaivePipeline:
         """All pieces."""
         return self._chunks
 
-    def search(self, question: str, limit: int) -> SearchResult:
-        """The nearest pieces."""
+    def search(self, question: str, limit: int, collections: Sequence[str] = ()) -> SearchResult:
+        """The nearest pieces; there is one collection."""
         return self._nearest(question, self._chunks, self._vectors, limit)
 
     def answer(self, question: str, history: Sequence[Turn] = (), options: AnswerOptions | None = None) -> Iterator[Event]:

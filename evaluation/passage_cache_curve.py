@@ -20,6 +20,7 @@ from fieldguide.answering.assistant import AnswerOptions, Assistant
 from fieldguide.answering.rewrite import standalone
 from fieldguide.answering.support import SupportChecker
 from fieldguide.assembly import Fieldguide
+from fieldguide.engines import model_path
 from fieldguide.evaluation.markdown import table, write_with_figures
 from fieldguide.evaluation.metrics import area_under_curve, is_right
 from fieldguide.evaluation.questions import Question, load_questions
@@ -107,7 +108,7 @@ def load(made: Fieldguide, variant: Variant) -> LlamaModel:
     settings: Settings = made.settings
     cache = PassageCache(settings.data_dir / "passage-cache", int(settings.passage_cache_gb * 1e9)) if variant.kept else None
     model = LlamaModel(
-        made._model_path(made.settings.model, lambda _: None),
+        model_path(made.settings, lambda _: None),
         context_length=settings.context_length,
         threads=settings.threads,
         cache=cache,
@@ -196,7 +197,7 @@ def main() -> None:
         cold = f"{VARIANTS[name].passages} cold"
         if cold in found and cold != name:
             figures["against_cold"] = paired(figures["right"], found[cold]["right"])
-    about = f"{len(questions)} questions ({options.split}), {made._model_path(made.settings.model, lambda _: None).stem}."
+    about = f"{len(questions)} questions ({options.split}), {model_path(made.settings, lambda _: None).stem}."
     content = {"about": about, "variants": found}
     sys.stdout.write(as_markdown(content))
     if options.report:

@@ -29,7 +29,7 @@ def judge(made: Fieldguide, rows: list[dict[str, Any]]) -> list[tuple[dict[str, 
     chunks = {chunk.id: chunk for chunk in made.chunks()}
     support = SupportChecker(made._load_embedder(lambda _: None))
     known = [row for row in rows if all(i in chunks for i in row["passages"])]
-    found = []
+    found: list[tuple[dict[str, Any], str]] = []
     for row in known:
         sentences, _ = support.check(row["sentence"], [chunks[i] for i in row["passages"]], row["question"])
         found.append((row, sentences[0].verdict))

@@ -1,4 +1,4 @@
-"""The README tells the truth: its commands exist, every command is in it, its tree is the real one."""
+"""The README and docs tell the truth: their commands exist, every command is in the README, its tree is the real one."""
 
 import re
 import shlex
@@ -13,14 +13,17 @@ from fieldguide.interfaces.cli import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [README, *(path.read_text(encoding="utf-8") for path in (*sorted(ROOT.glob("docs/*.md")), ROOT / "CONTRIBUTING.md"))]
 # What stands behind two blanks or more says what the command does.
 COMMANDS = sorted(
     {
         re.split(r" {2,}", line.removeprefix("$ "))[0]
-        for line in README.splitlines()
+        for page in PAGES
+        for line in page.splitlines()
         if re.match(r"(\$ )?(fieldguide|make) ", line)
     }
 )
+SCRIPTS = sorted({script for page in PAGES for script in re.findall(r"python ((?:benchmarks|evaluation|tests)/[^`\n]*)", page)})
 
 
 def command_paths() -> list[str]:
@@ -47,7 +50,7 @@ def test_every_command_explains_itself(path, capsys):
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_every_command_in_the_readme_exists(line):
+def test_every_command_in_readme_and_docs_exists(line):
     words = shlex.split(line, comments=True)
     if words[0] == "make":
         targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -64,6 +67,14 @@ def test_every_command_in_the_readme_exists(line):
             assert word in known, f"{line}: {word}"
     assert context
     assert command.name
+
+
+@pytest.mark.parametrize("line", SCRIPTS)
+def test_every_script_in_readme_and_docs_exists_and_takes_these_options(line):
+    words = shlex.split(line, comments=True)
+    source = (ROOT / words[0]).read_text(encoding="utf-8")
+    for word in words[1:]:
+        assert not word.startswith("--") or f'"{word}"' in source, word
 
 
 def test_the_tree_in_the_readme_is_the_real_one():

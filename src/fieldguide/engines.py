@@ -39,7 +39,7 @@ def load_model(settings: Settings, report: Report, cache: PassageCache | None) -
         return RemoteModel(settings.llm_url, settings.llm_model, settings.llm_key, context_length=settings.context_length)
     from fieldguide.generation.llama import LlamaModel  # maps a shared library: only when a model is wanted
 
-    path = _model_path(settings, report)
+    path = model_path(settings, report)
     report(Loading(f"Loading the model {path.stem}"))
     model = LlamaModel(path, context_length=settings.context_length, threads=settings.threads, cache=cache)
     # The rules and examples stand at the start of every prompt: read now, they are not read again.
@@ -55,7 +55,8 @@ def models_to_choose(settings: Settings) -> dict[str, str]:
     return chat_models(load_catalog(locations.catalog_file()), settings.models_dir)
 
 
-def _model_path(settings: Settings, report: Report) -> Path:
+def model_path(settings: Settings, report: Report) -> Path:
+    """The file of the language model that the settings name, fetched first where it is missing."""
     wanted = settings.model
     if wanted.endswith(".gguf") or "/" in wanted or "\\" in wanted:
         return Path(wanted).expanduser()

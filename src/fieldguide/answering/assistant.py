@@ -82,7 +82,7 @@ class Assistant:
         history: Sequence[Turn] = (),
         options: AnswerOptions | None = None,
         cancellation: Cancellation | None = None,
-    ) -> Iterator[Event]:
+    ) -> Generator[Event, None, None]:
         """Everything that happens on the way to the answer; ends with exactly one Finished or Failed."""
         clock = Clock()
         options, cancellation = options or AnswerOptions(), cancellation or Cancellation()
