@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+ROOT = Path(__file__).parent.parent
 QUESTION = "Who introduced GANs, and when?"
 
 
@@ -27,7 +28,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--report", type=Path, default=Path("evaluation/reports/bundle.md"))
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=".") as name:  # weights on the same disk are linked, not copied
+    runs = ROOT / "runs"  # on the same disk weights are linked, not copied; and nothing there is ever committed
+    runs.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=runs) as name:
         folder = Path(name).absolute() / "bundle"
         began = time.monotonic()
         subprocess.run([sys.executable, "-m", "fieldguide", "ingest"], check=True)
