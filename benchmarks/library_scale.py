@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+from steps import time_calls
 
 from fieldguide.assembly import Fieldguide
 from fieldguide.evaluation.markdown import table, write_with_figures
@@ -247,7 +248,7 @@ def measure_search(collection: Collection, embedder: Embedder, asked: Sequence[s
         (vectors, "vectors"),
         (store, "chunks"),
     ):
-        _timed(part, name, steps)
+        time_calls(part, name, steps)
     totals, computed = [], []
     for question in [*asked[:5], *asked]:  # the first ones warm up
         began, computed_before = time.perf_counter(), time.process_time()
@@ -265,19 +266,6 @@ def measure_search(collection: Collection, embedder: Embedder, asked: Sequence[s
         "memory_mb": (psutil.Process().memory_info().rss - memory) / 1e6,
         "disk_mb": collection.size() / 1e6,
     }
-
-
-def _timed(part: object, name: str, steps: dict[str, list[float]]) -> None:
-    method = getattr(part, name)
-
-    def timed(*arguments: Any) -> Any:  # noqa: ANN401 - stands for any method
-        began = time.perf_counter()
-        try:
-            return method(*arguments)
-        finally:
-            steps.setdefault(name, []).append(1000 * (time.perf_counter() - began))
-
-    setattr(part, name, timed)
 
 
 # The report

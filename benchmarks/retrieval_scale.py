@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+from steps import time_calls
 
 from fieldguide.assembly import Fieldguide
 from fieldguide.evaluation.markdown import table, write_with_figures
@@ -128,7 +129,7 @@ class Library:
             (self.vectors, "vectors"),
             (self.store, "chunks"),
         ):
-            _timed(part, name, steps)
+            time_calls(part, name, steps)
         searcher = Searcher(self.embedder, self.vectors, self.store)
         os.sync()  # what was added shall not be written while searches are timed
         searcher.search("What is it?", 12)  # what is loaded only now
@@ -156,19 +157,6 @@ class Library:
             "memory_mb": psutil.Process().memory_info().rss / 1e6,
             "disk_mb": sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()) / 1e6,
         }
-
-
-def _timed(part: object, name: str, steps: dict[str, list[float]]) -> None:
-    method = getattr(part, name)
-
-    def timed(*arguments: Any) -> Any:  # noqa: ANN401 - stands for any method
-        began = time.perf_counter()
-        try:
-            return method(*arguments)
-        finally:
-            steps.setdefault(name, []).append(1000 * (time.perf_counter() - began))
-
-    setattr(part, name, timed)
 
 
 def embedding_throughput(embedder: SentenceTransformerEmbedder, texts: Sequence[str], rounds: int = 5) -> dict[str, float]:

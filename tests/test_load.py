@@ -12,10 +12,15 @@ from load import Load, measure, report, server
 QUESTIONS = ["How many bees live in a hive?", "Who built the Quillon lighthouse?", "Why are there tides?"]
 
 
-def test_fifty_users_are_all_answered_in_turn(settings, monkeypatch):
+@pytest.fixture
+def scripted(settings, monkeypatch) -> str:
+    """A program that serves scripted answers over the toy corpus."""
     for name in ("data_dir", "guides_dir"):
         monkeypatch.setenv(f"FIELDGUIDE_{name.upper()}", str(getattr(settings, name)))
-    scripted = os.path.join(os.path.dirname(__file__), "serve_scripted.py")
+    return os.path.join(os.path.dirname(__file__), "serve_scripted.py")
+
+
+def test_fifty_users_are_all_answered_in_turn(scripted):
     with server([sys.executable, scripted, "5", "0.01"], 50) as (url, tokens, process):
         load = asyncio.run(measure(url, tokens, process, QUESTIONS, 30.0))
     assert load.broken_promises() == []
@@ -23,10 +28,7 @@ def test_fifty_users_are_all_answered_in_turn(settings, monkeypatch):
     assert load.turned_away == 0
 
 
-def test_what_no_line_can_hold_is_turned_away_and_answered_later(settings, monkeypatch):
-    for name in ("data_dir", "guides_dir"):
-        monkeypatch.setenv(f"FIELDGUIDE_{name.upper()}", str(getattr(settings, name)))
-    scripted = os.path.join(os.path.dirname(__file__), "serve_scripted.py")
+def test_what_no_line_can_hold_is_turned_away_and_answered_later(scripted):
     with server([sys.executable, scripted, "20", "0.01"], 70) as (url, tokens, process):
         load = asyncio.run(measure(url, tokens, process, QUESTIONS, 5.0))
     assert load.turned_away > 0

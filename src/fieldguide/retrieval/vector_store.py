@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -136,25 +136,21 @@ class ChromaVectorStore:
         self._collection.modify(configuration={"hnsw": {"sync_threshold": changes, "batch_size": min(changes, 100)}})
 
     @contextmanager
-    def _readable(self) -> Iterator[None]:
+    def _working(self, failure: Callable[[Exception], FieldguideError]) -> Iterator[None]:
         try:
             with blanked():
                 yield
         except FieldguideError:
             raise
         except Exception as error:  # Chroma raises whatever its Rust core reports
-            raise VectorsDamaged(f"The vectors cannot be searched: {error}.", self._remedy) from error
+            raise failure(error) from error
 
-    @contextmanager
-    def _writable(self) -> Iterator[None]:
+    def _readable(self) -> AbstractContextManager[None]:
+        return self._working(lambda error: VectorsDamaged(f"The vectors cannot be searched: {error}.", self._remedy))
+
+    def _writable(self) -> AbstractContextManager[None]:
         self._has_written = True
-        try:
-            with blanked():
-                yield
-        except FieldguideError:
-            raise
-        except Exception as error:  # Chroma raises whatever its Rust core reports
-            raise self._unwritable(error) from error
+        return self._working(self._unwritable)
 
     def ids(self) -> set[str]:
         """Ids of all stored vectors."""
