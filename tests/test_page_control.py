@@ -62,6 +62,36 @@ def test_trying_again_asks_the_same_with_another_seed(browser, serve):
         assert first.seed != second.seed
 
 
+def test_the_next_question_can_be_sent_at_the_moment_an_answer_ends(browser, serve):
+    with opened(browser, serve(ScriptedModel([GOOD, TALL]))) as (page, _, _):
+        ask(page, QUESTION)
+        page.evaluate(
+            """(next) => new MutationObserver((_, watch) => {
+                const is = (selector) => document.querySelector(selector);
+                if (is('#under-way .fg-exchange') || !is('#conversation .fg-plain')) return;
+                watch.disconnect();
+                const box = document.querySelector('#question textarea');
+                box.value = next;
+                box.dispatchEvent(new Event('input', { bubbles: true }));
+                setTimeout(() => box.dispatchEvent(new KeyboardEvent('keypress', { key: 'Enter', bubbles: true })));
+            }).observe(document.querySelector('#main'), { childList: true, subtree: true })""",
+            "How tall is the Quillon lighthouse?",
+        )
+        finished(page, 2)
+        assert questions(page) == [QUESTION, "How tall is the Quillon lighthouse?"]
+
+
+def test_a_second_enter_does_not_ask_twice(browser, serve):
+    with opened(browser, serve(ScriptedModel([GOOD, TALL]))) as (page, _, _):
+        page.fill("#question textarea", QUESTION)
+        for _ in range(3):
+            page.keyboard.press("Enter")
+        finished(page)
+        page.wait_for_timeout(500)
+        assert questions(page) == [QUESTION]
+        assert answers(page) == [f"{GOOD} [1]"]
+
+
 def test_a_retry_that_is_stopped_leaves_the_answer(browser, serve):
     with opened(browser, serve(SlowModel([GOOD, "word " * 50]))) as (page, _, _):
         ask(page, QUESTION)

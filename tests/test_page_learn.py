@@ -73,6 +73,17 @@ def test_every_lesson_completes_by_doing_what_it_asks(browser, serve):
         assert errors == []
 
 
+def test_a_search_that_ends_late_does_not_do_the_next_lesson(browser, serve):
+    with learning(browser, serve(ScriptedModel()), "?lesson=passages") as (page, _, _):
+        slide(page, "overlap", 10)
+        slide(page, "size", 160)
+        says(page, "#score", "1 of")  # cutting is enough for this lesson; the search goes on
+        page.click("[data-lesson=boundary] .fl-lesson-head")
+        says(page, ".fl-recut", "Searched for just now among these passages", timeout=120_000)
+        says(page, ".fl-recut", "questions fail")  # what the next lesson waits for
+        assert page.inner_text("#score").startswith("1 of")
+
+
 def test_a_guess_is_counted_once_and_the_truth_is_shown(browser, serve):
     with learning(browser, serve(ScriptedModel()), "?lesson=cache") as (page, _, _):
         page.click("#lesson-cache [data-learn=guess] >> nth=0")

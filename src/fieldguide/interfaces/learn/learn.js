@@ -36,6 +36,11 @@ function happened(...deeds) {
   drawLessons();
   find(".fl-well-done", open).textContent = "Done. Well seen.";
 }
+// What takes a while counts for the lesson that was open when it was begun: an answer that comes late is not the next one's.
+function counting() {
+  const begun = lesson;
+  return (...deeds) => lesson === begun && happened(...deeds);
+}
 
 function drawLessons() {
   for (const each of all(".fl-lesson")) {
@@ -121,41 +126,43 @@ let searching = ""; // the search among the pieces of a guide that is under way
 const forms = {
   ask: async (form) => {
     const question = new FormData(form).get("question");
+    const count = counting();
     const reply = await follow(await server.begin({ question, base: trace() }));
     if (reply?.trace) await show(reply.trace);
-    if (reply) happened("ask");
+    if (reply) count("ask");
   },
   experiment: async (form) => {
     const order = { ...Object.fromEntries(new FormData(form)), experiment: form.dataset.experiment, base: trace() };
+    const count = counting();
     find("#changes").textContent = "";
     find("#live").scrollIntoView({ block: "nearest" });
     const reply = await follow(await server.begin(order));
     if (!reply?.html) return;
     find("#changes").innerHTML = reply.html; // escaped by the server
     find("#changes").scrollIntoView({ block: "nearest" });
-    happened("experiment", `experiment:${form.dataset.experiment}`);
+    count("experiment", `experiment:${form.dataset.experiment}`);
   },
   compare: async (form) => {
-    const box = find(".fl-compared");
+    const [box, count] = [find(".fl-compared"), counting()];
     box.textContent = "Comparing; the small model may have to be loaded first.";
     const reply = await server.compare(Object.fromEntries(new FormData(form)));
     if (reply.failure) box.textContent = reply.failure;
     else {
       box.innerHTML = reply.html; // escaped by the server
       drawPlots(box);
-      happened("compare");
+      count("compare");
     }
   },
   recut: async (form) => {
     const order = Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, Number(value)]));
-    const [box, status] = [find(".fl-recut"), find(".fl-recut-status")];
+    const [box, status, count] = [find(".fl-recut"), find(".fl-recut-status"), counting()];
     if (searching) server.stop({ job: searching });
     const mine = (searching = String(Math.random())); // until the search has a name, no other may follow it
     const shown = (reply) => {
       const guide = find(".fl-guide", box)?.scrollTop ?? 0;
       box.innerHTML = reply.html; // escaped by the server
       find(".fl-guide", box).scrollTop = guide;
-      happened("recut", ...(reply.fails ? ["recut:fails"] : []));
+      count("recut", ...(reply.fails ? ["recut:fails"] : []));
     };
     const begun = await server.recut(order);
     if (searching !== mine) return begun.job && server.stop({ job: begun.job });

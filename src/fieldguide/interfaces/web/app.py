@@ -48,12 +48,14 @@ def _wire(page: gr.Blocks, parts: Parts, asking: Asking, shelf: Shelf) -> None:
     silent: dict[str, Any] = {**quiet, "queue": False}
     at_once: dict[str, Any] = {**silent, "outputs": everything}
     answering: dict[str, Any] = {**quiet, "outputs": everything, "concurrency_limit": _MANY_AT_ONCE}
+    # Gradio's "once" would drop a question that comes between an answer's last redraw and its end. `Asking` tells them apart.
+    asked: dict[str, Any] = {**answering, "trigger_mode": "multiple"}
     place = [parts.owner, parts.current]
     how = [parts.length, parts.alone, parts.where]
     script = parts.announcer
 
-    gr.on([parts.question.submit, parts.send.click], asking.respond, [parts.question, parts.editing, *place, *how], **answering)
-    script.ask(asking.respond_to_click, [*place, *how], **answering)
+    gr.on([parts.question.submit, parts.send.click], asking.respond, [parts.question, parts.editing, *place, *how], **asked)
+    script.ask(asking.respond_to_click, [*place, *how], **asked)
     parts.stop.click(asking.stop, None, None, **silent)
 
     page.load(shelf.arrive, [parts.owner, parts.last], **at_once)

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
@@ -69,11 +70,9 @@ class Asking:
     ) -> Iterator[Redraw]:
         """Answer what stands in the question box: a new question, or an earlier one that was edited."""
         options = self._options(length, where, request)
-        redraws = self._answer(question, editing, owner, current, options, alone=alone, tab=_tab(request))
-        first = next(redraws)
-        # Where the conversation cannot be read, what was typed stays in the box.
-        yield {**first, self._parts.question: ""} if self._parts.under_way in first else first
-        yield from redraws
+        for redraw in self._answer(question, editing, owner, current, options, alone=alone, tab=_tab(request)):
+            # What was typed goes when its answer is begun: it stays where the conversation cannot be read.
+            yield {**redraw, self._parts.question: ""} if self._parts.current in redraw else redraw
 
     def respond_to_click(
         self,
@@ -140,34 +139,47 @@ class Asking:
 
         `again` asks the question that stands there once more; its answer is replaced only when there is another one.
         """
-        if running := self._running.pop(tab, None):
-            running.cancel()
-        mine = self._running[tab] = Cancellation()
-        try:
-            held = self._store.load(owner, current or new_identifier())
-        except ConversationError as error:
-            yield {self._parts.status: rendering.status(str(error))}
+        with self._turn(tab) as mine:
+            if mine is None:
+                return
+            try:
+                held = self._store.load(owner, current or new_identifier())
+            except ConversationError as error:
+                yield {self._parts.status: rendering.status(str(error))}
+                return
+            position = len(held.exchanges) if position is None else max(0, min(position, len(held.exchanges)))
+            place = _Place(owner, held, position, again and position < len(held.exchanges))
+            question = place.question or question
+            progress = Progress(question, options.search_text, alone="" if alone else None)
+            trouble = self._keep_begun(place, question)
+            yield self._begun(place, progress)
+            history = place.before.history()
+
+            answer = self._fieldguide.answer
+            yield from self._redraws(answer(question, history, options, mine), progress.take, progress, tab, mine)
+            if alone and progress.answer:
+                from_memory = answer(question, history, replace(options, without_guides=True), mine)
+                yield from self._redraws(from_memory, progress.take_alone, progress, tab, mine)
+
+            done, trouble = self._keep(place, progress.exchange(self._receipt(progress, options)), trouble)
+            if self._running.get(tab) is mine:
+                del self._running[tab]
+                yield self._finished(owner, done, progress, trouble)
+            elif tab not in self._running:  # a redraw may have been on its way when the tab turned to something else
+                yield {self._parts.under_way: ""}
+
+    @contextmanager
+    def _turn(self, tab: str) -> Iterator[Cancellation | None]:
+        """The tab's turn to ask; none while its last answer is under way: a second key or click meant the same question."""
+        mine = Cancellation()
+        if self._running.setdefault(tab, mine) is not mine:
+            yield None
             return
-        position = len(held.exchanges) if position is None else max(0, min(position, len(held.exchanges)))
-        place = _Place(owner, held, position, again and position < len(held.exchanges))
-        question = place.question or question
-        progress = Progress(question, options.search_text, alone="" if alone else None)
-        trouble = self._keep_begun(place, question)
-        yield self._begun(place, progress)
-        history = place.before.history()
-
-        answer = self._fieldguide.answer
-        yield from self._redraws(answer(question, history, options, mine), progress.take, progress, tab, mine)
-        if alone and progress.answer:
-            from_memory = answer(question, history, replace(options, without_guides=True), mine)
-            yield from self._redraws(from_memory, progress.take_alone, progress, tab, mine)
-
-        done, trouble = self._keep(place, progress.exchange(self._receipt(progress, options)), trouble)
-        if self._running.get(tab) is mine:
-            del self._running[tab]
-            yield self._finished(owner, done, progress, trouble)
-        elif tab not in self._running:  # a redraw may have been on its way when the tab turned to something else
-            yield {self._parts.under_way: ""}
+        try:
+            yield mine
+        finally:
+            if self._running.get(tab) is mine:
+                del self._running[tab]
 
     def _redraws(
         self,
