@@ -196,7 +196,8 @@ class Generator:
         for number, known in enumerate(like, first):
             text = " ".join(self._random.choices(self._words, cum_weights=self._weights, k=self._lengths[known]))
             name = f"generated-{number}.txt"
-            chunks.append(Chunk(f"g-{number}", name, name, ("Generated",), text, 0, len(text)))
+            chunk = Chunk("", name, name, ("Generated",), text, 0, len(text))
+            chunks.append(replace(chunk, id=f"g-{number}-{chunk.content_id}"))  # an id says what the passage holds
         vectors = list(self._disturbed(np.stack([self._vectors[known] for known in like])))
         tokens = [self._disturbed(self._tokens[known]) for known in like]
         return chunks, vectors, tokens, [self._ids[known] for known in like]
