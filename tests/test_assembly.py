@@ -1,13 +1,14 @@
 """The whole, over the toy corpus with a given model."""
 
 import threading
+import time
 from dataclasses import replace
 
 import pytest
 
 from fakes import ScriptedModel
 from fieldguide.assembly import Fieldguide
-from fieldguide.errors import WeightsError
+from fieldguide.errors import FieldguideError, WeightsError
 from fieldguide.events import Finished
 
 
@@ -40,7 +41,7 @@ def test_closing_ends_the_reading_ahead_before_the_model_goes(fieldguide_with):
     fieldguide = fieldguide_with(model)
     list(fieldguide.loading())
     fieldguide.warm_in_background()
-    assert model.begun.wait(5)
+    assert model.begun.wait(60)
     fieldguide.close()
     assert model.closed
     assert not any(thread.name == "warm" for thread in threading.enumerate())
@@ -95,8 +96,54 @@ def test_the_model_is_not_taken_from_an_answer_under_way(fieldguide_with):
     assert switching.is_alive()
     assert not old.closed
     assert isinstance(list(stream)[-1], Finished)
-    switching.join(5)
+    switching.join(60)
     assert old.closed
+    fieldguide.close()
+
+
+def test_of_two_models_that_are_chosen_at_once_only_one_stays_open(fieldguide_with):
+    first, *others = models = [ScriptedModel() for _ in range(3)]
+    fieldguide = fieldguide_with(first)
+    list(fieldguide.loading())
+    waiting = iter(others)
+    fieldguide._load_model = lambda wanted=None: next(waiting)
+    switches = [fieldguide.use_model("fast"), fieldguide.use_model("tiny")]
+    for switch in switches:
+        next(switch)
+    for switch in switches:
+        list(switch)
+    assert [model.closed for model in models].count(False) == 1
+    fieldguide.close()
+    assert all(model.closed for model in models)
+
+
+def test_a_model_that_nobody_waits_for_any_more_is_closed(fieldguide_with):
+    old, new = ScriptedModel(), ScriptedModel()
+    loaded = threading.Event()
+    fieldguide = fieldguide_with(old)
+    list(fieldguide.loading())
+
+    def load(wanted=None):
+        loaded.wait(60)
+        return new
+
+    fieldguide._load_model = load
+    switch = fieldguide.use_model("fast")
+    next(switch)
+    switch.close()  # its tab was closed
+    loaded.set()
+    until = time.monotonic() + 60
+    while not new.closed and time.monotonic() < until:
+        time.sleep(0.01)
+    assert (new.closed, old.closed) == (True, False)
+    fieldguide.close()
+
+
+def test_whatever_keeps_a_half_from_loading_has_words(fieldguide_with):
+    fieldguide = fieldguide_with(ScriptedModel())
+    fieldguide._load_embedder = lambda report: {}["no such thing"]
+    with pytest.raises(FieldguideError, match="Something broke"):
+        list(fieldguide.loading())
     fieldguide.close()
 
 
@@ -105,6 +152,6 @@ def test_reading_ahead_goes_on_with_the_other_model(fieldguide_with):
     list(fieldguide.loading())
     fieldguide.warm_in_background()
     swapped(fieldguide, new)
-    fieldguide._warmer.join(10)
+    fieldguide._warmer.join(60)
     assert len(new.warmed) == len(fieldguide.chunks())
     fieldguide.close()

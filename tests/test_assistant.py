@@ -272,7 +272,7 @@ def test_a_second_question_waits_in_line_and_is_told_its_place(assistant_with):
         thread.join(0.01)
     assert second[0] == Queued(1)
     list(first)
-    thread.join(10)
+    thread.join(60)
     assert isinstance(second[-1], Finished)
 
 
@@ -410,9 +410,9 @@ def test_a_question_interrupts_warming_which_goes_on_afterwards(assistant_with, 
     chunks = toy_searcher.passage_store.chunks()[:2]
     warming = threading.Thread(target=lambda: list(assistant.warmer.warm(chunks, Cancellation())))
     warming.start()
-    assert model.begun.wait(5)
+    assert model.begun.wait(60)
     assert list(assistant.answer(QUESTION))[-1].answer.text == GOOD
-    warming.join(5)
+    warming.join(60)
     assert not warming.is_alive()
     assert model.interrupted == 1
     assert len(model.warmed) == 2
@@ -425,3 +425,26 @@ def test_warming_ends_when_it_is_told_to(assistant_with, toy_searcher):
     with pytest.raises(Cancelled):
         list(assistant_with(model).warmer.warm(toy_searcher.passage_store.chunks(), cancellation))
     assert model.warmed == []
+
+
+@pytest.mark.parametrize("without_guides", [False, True])
+def test_a_model_that_writes_nothing_is_a_failure_and_no_answer(assistant_with, without_guides):
+    events = list(
+        assistant_with(ScriptedModel(["", ""])).answer(QUESTION, options=AnswerOptions(without_guides=without_guides))
+    )
+    assert isinstance(events[-1], Failed)
+    assert "wrote nothing" in events[-1].message
+
+
+def test_half_characters_in_what_was_said_before_break_nothing(assistant_with):
+    history = [Turn("user", "Bees \ud83d?"), Turn("assistant", "Bees \udc1d.")]
+    events = list(assistant_with(ScriptedModel([GOOD])).answer("How many eggs do they lay?", history))
+    assert isinstance(events[-1], Finished)
+    assert "Bees ?" in str(events[0])
+
+
+def test_a_question_that_cannot_be_asked_does_not_stand_in_line(assistant_with):
+    assistant = assistant_with(ScriptedModel([GOOD]))
+    held = assistant.line.enter("another")
+    assert isinstance(list(assistant.answer("  "))[-1], Failed)
+    assistant.line.leave(held)

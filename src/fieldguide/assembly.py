@@ -14,6 +14,7 @@ from fieldguide.answering.abstain import Gate, gate_for
 from fieldguide.answering.assistant import AnswerOptions, Assistant
 from fieldguide.answering.support import SupportChecker
 from fieldguide.background import SharedUse, failed, in_background
+from fieldguide.characters import whole
 from fieldguide.errors import Cancelled, FieldguideError, unforeseen
 from fieldguide.events import Event, Failed, Loading, failure
 from fieldguide.generation.model import Cancellation, ChatModel
@@ -72,9 +73,9 @@ class Fieldguide:
                 if shown.get(half) != latest:
                     shown[half] = latest
                     yield latest
-        for future in needed:
-            if future.done():
-                future.result()
+        for error in (future.exception() for future in needed if future.done()):
+            if error:
+                raise unforeseen(error) from error
 
     @property
     def is_ready(self) -> bool:
@@ -85,7 +86,7 @@ class Fieldguide:
     def still_loading(self) -> list[Loading]:
         """What is being loaded, or read ahead of time, at this moment."""
         halves = {"retrieval": self._embedder, "model": self._model}
-        loading = [latest for half, latest in self._latest.items() if (future := halves[half]) and not future.done()]
+        loading = [latest for half, latest in list(self._latest.items()) if (future := halves[half]) and not future.done()]
         return [*loading, *([self._warming] if self._warming else [])]
 
     @property
@@ -163,7 +164,7 @@ class Fieldguide:
 
     def search(self, question: str, limit: int, collections: Sequence[str] = ()) -> SearchResult:
         """Ranked passages for a question; after `loading(with_model=False)`."""
-        return self.search_in(collections).search(question, limit)
+        return self.search_in(collections).search(whole(question), limit)
 
     def chunks(self, ids: Iterable[str] | None = None) -> list[Chunk]:
         """The passages with these ids, or all of the guides; raises SearchIndexError before the first index is built."""
@@ -184,18 +185,23 @@ class Fieldguide:
 
     def use_model(self, wanted: str) -> Iterator[Loading]:
         """Load another model and put it in this one's place once no answer is under way; raises what keeps it from that."""
-        in_use, chosen = self._model, in_background(lambda: self._load_model(wanted))
-        while wait([future for future in (in_use, chosen) if future], timeout=_POLL_SECONDS).not_done:
-            yield self._latest.get("model", Loading("Loading the model"))
-        chosen.result()
-        yield Loading("Waiting for the answer under way")
-        was_warming = self._stop_warming()
-        with self._model_use.alone():
-            self._model, self._assistant, self.settings = chosen, None, replace(self.settings, model=wanted)
-        if in_use and not failed(in_use):
-            in_use.result().close()
-        if was_warming:
-            self.warm_in_background()
+        chosen = in_background(lambda: self._load_model(wanted))
+        unused: Future[ChatModel] | None = chosen
+        try:
+            while wait([future for future in (self._model, chosen) if future], timeout=_POLL_SECONDS).not_done:
+                yield self._latest.get("model", Loading("Loading the model"))
+            if error := chosen.exception():
+                raise unforeseen(error) from error
+            yield Loading("Waiting for the answer under way")
+            was_warming = self._stop_warming()
+            with self._model_use.alone():
+                unused, self._model = self._model, chosen
+                self._assistant, self.settings = None, replace(self.settings, model=wanted)
+            if was_warming:
+                self.warm_in_background()
+        finally:  # the one that was in use; where nobody waits any more for the chosen one, that
+            if unused:
+                unused.add_done_callback(lambda future: None if failed(future) else future.result().close())
 
     @property
     def model_name(self) -> str:

@@ -11,6 +11,11 @@ _HIDDEN = re.compile(
 _JOINERS = re.compile("(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])")
 
 
+def whole(text: str) -> str:
+    """The text with a mark in place of every half character, as some terminals send them: they would break libraries."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def visible(text: str) -> str:
     """The text without what its readers cannot see; a NUL becomes a blank."""
     return _JOINERS.sub("", _HIDDEN.sub("", text.replace("\0", " ")))

@@ -42,9 +42,13 @@ def load_model(settings: Settings, report: Report, cache: PassageCache | None) -
     path = model_path(settings, report)
     report(Loading(f"Loading the model {path.stem}"))
     model = LlamaModel(path, context_length=settings.context_length, threads=settings.threads, cache=cache)
-    # The rules and examples stand at the start of every prompt: read now, they are not read again.
-    for progress in model.read(model.render(build_messages("", [])), Cancellation()):
-        report(Loading("Reading the instructions", progress.done / progress.tokens))
+    try:
+        # The rules and examples stand at the start of every prompt: read now, they are not read again.
+        for progress in model.read(model.render(build_messages("", [])), Cancellation()):
+            report(Loading("Reading the instructions", progress.done / progress.tokens))
+    except BaseException:
+        model.close()
+        raise
     return model
 
 

@@ -13,8 +13,8 @@ from fieldguide.answering.rewrite import Standalone, standalone
 from fieldguide.answering.support import SupportChecker
 from fieldguide.answering.waiting_line import WaitingLine
 from fieldguide.answering.warming import Warmer
-from fieldguide.characters import visible
-from fieldguide.errors import QuestionError, QueueFullError
+from fieldguide.characters import visible, whole
+from fieldguide.errors import GenerationError, QuestionError, QueueFullError
 from fieldguide.events import (
     Checked,
     Event,
@@ -93,8 +93,10 @@ class Assistant:
             return
         self.warmer.interrupt()
         try:
+            question = _checked_question(question)
+            history = [replace(turn, content=whole(turn.content)) for turn in history]
             yield from self.line.wait(ticket, cancellation)
-            yield from self._answer(_checked_question(question), history, options, cancellation, clock)
+            yield from self._answer(question, history, options, cancellation, clock)
         except BaseException as error:  # a stream must end with an event, whatever broke
             _log.debug("the answer broke off", exc_info=True)
             yield failure(error)
@@ -143,6 +145,7 @@ class Assistant:
             return
         draft, tokens = yield from self._draft(question, rewritten, packed, result, options, cancellation, clock, tokens)
 
+        _require_words(draft.text)
         sentences, citations = draft.sentences, draft.citations
         if prompts.REFUSAL_WORDS in draft.text:
             reason = "The model itself found no answer in the passages."
@@ -183,11 +186,11 @@ class Assistant:
         draft = yield from _timed(write_draft(self.model, writing, cancellation, check), clock)
         nearest = [quote for quote in result.quotes if quote.chunk in packed.included][:_REPEATED]
         if options.second_reading and draft.is_doubtful and nearest:
-            yield Reread(tuple(nearest))
             passages = [chunk.passage for chunk in packed.included]
             beside = [quote.text for quote in nearest]
             messages = prompts.build_messages(question, passages, rewritten.earlier_question, beside)
             if self._count(messages) < self.model.context_length - options.answer_tokens:
+                yield Reread(tuple(nearest))
                 reread = outcome(self._read(messages, cancellation))
                 second = outcome(write_draft(self.model, writing, cancellation, check))
                 if second.is_better_than(draft):
@@ -209,6 +212,7 @@ class Assistant:
         yield Prompted(self._part_counts(messages), (), "")
         tokens = yield from self._read(messages, cancellation)
         draft = yield from _timed(write_draft(self.model, _writing(options, ""), cancellation), clock)
+        _require_words(draft.text)
         sentences = tuple(Sentence(span.text, "unsupported") for span in split_sentences(draft.text))
         tokens = replace(tokens, generated=len(draft.tokens))
         yield Finished(Answer(question, draft.text, False, sentences, (), (), clock.timings(), tokens))
@@ -260,14 +264,18 @@ def _writing(options: AnswerOptions, forbidden: str) -> WritingOptions:
     return WritingOptions(options.answer_tokens, options.temperature, options.seed, forbidden, options.alternatives)
 
 
+def _require_words(draft: str) -> None:
+    if not draft:
+        raise GenerationError("The model wrote nothing.", "Ask in other words, or raise answer_tokens.")
+
+
 def _refusal(question: str, result: SearchResult, clock: Clock, tokens: TokenCounts) -> Answer:
     return Answer(question, REFUSAL, True, (), (), result.hits, clock.timings(), tokens)
 
 
 def _checked_question(question: str) -> str:
     """The question without blanks around it; raises QuestionError when nothing or far too much is asked."""
-    plain = question.encode("utf-8", "replace").decode()  # half a character, as some terminals send, would break libraries
-    question = " ".join(visible(plain).split())
+    question = " ".join(visible(whole(question)).split())
     if not question:
         raise QuestionError("The question is empty.", "Type a question about the guides.")
     if len(question) > MAX_QUESTION_CHARACTERS:

@@ -33,7 +33,7 @@ class Draft:
     def log_probability(self) -> float | None:
         """The mean over the tokens (natural logarithm): how sure the model was of its words; None where it does not tell."""
         known = [token.log_probability for token in self.tokens if token.log_probability is not None]
-        return None if len(known) < len(self.tokens) else sum(known) / max(1, len(known))
+        return sum(known) / len(known) if known and len(known) == len(self.tokens) else None
 
     @property
     def is_doubtful(self) -> bool:
@@ -43,8 +43,9 @@ class Draft:
 
     @property
     def unsupported(self) -> float:
-        """The share of the sentences that no passage supports."""
-        return sum(sentence.verdict == "unsupported" for sentence in self.sentences) / max(1, len(self.sentences))
+        """The share of the sentences that no passage supports; 1 where there is none."""
+        verdicts = [sentence.verdict for sentence in self.sentences]
+        return verdicts.count("unsupported") / len(verdicts) if verdicts else 1.0
 
     def is_better_than(self, other: "Draft") -> bool:
         """Whether to prefer this text: by being supported at all, then by how sure the model was; the same is no better."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from fieldguide.answering.injection import readable
 from fieldguide.answering.waiting_line import POLL_SECONDS, WaitingLine
 from fieldguide.errors import Cancelled
 from fieldguide.generation import prompt as prompts
@@ -23,7 +24,7 @@ class Warmer:
         Raises Cancelled, or GenerationError when a passage cannot be read.
         """
         for number, chunk in enumerate(chunks, 1):
-            prompt = self._model.render(prompts.build_messages("", [chunk.passage]))
+            prompt = self._model.render(prompts.build_messages("", [readable(chunk).passage]))
             done = all(self._model.cached(prompt))
             while not done:
                 if cancellation.is_cancelled:

@@ -69,11 +69,11 @@ class LlamaModel:
         self._tokens = lru_cache(_PARTS_REMEMBERED)(self._tokenize_text)
         self.context_length = min(context_length, int(llama_cpp.llama_model_n_ctx_train(self._model)))
         try:
+            self.fingerprint = _fingerprint(path)
             self._context = LlamaContext(self._model, length=self.context_length, threads=threads)
-        except GenerationError:
+        except BaseException:
             self.close()
             raise
-        self.fingerprint = _fingerprint(path)
         made_by = f"{self.fingerprint} llama-cpp-python {llama_cpp.__version__} {CELLS} {READ_AT_ONCE}"
         self._reader = PromptReader(self._context, cache, made_by, reread=reread)
 

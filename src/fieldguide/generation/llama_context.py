@@ -46,9 +46,15 @@ class LlamaContext:
                 "Set a smaller one: FIELDGUIDE_CONTEXT_LENGTH=2048",
             )
         self._memory = llama_cpp.llama_get_memory(self._context)
-        self.can_move = bool(llama_cpp.llama_memory_can_shift(self._memory))
+        # Such models keep more than keys and values: no part of that can be taken or moved, whatever llama.cpp says.
+        keeps_more = llama_cpp.llama_model_is_recurrent(model) or llama_cpp.llama_model_is_hybrid(model)
+        self.can_move = bool(llama_cpp.llama_memory_can_shift(self._memory)) and not keeps_more
         rotation = _rotation(model)
-        self._rotation = rotation if rotation and self.can_move and self._moves_alike(rotation) else None
+        try:
+            self._rotation = rotation if rotation and self.can_move and self._moves_alike(rotation) else None
+        except BaseException:
+            self.close()
+            raise
 
     def decode(self, tokens: Sequence[int], position: int, sequence: int, cancellation: Cancellation) -> None:
         """Run the model over at most READ_AT_ONCE tokens; the last one's logits are kept.
@@ -75,9 +81,9 @@ class LlamaContext:
         pointer = llama_cpp.llama_get_logits_ith(self._context, -1)
         return np.ctypeslib.as_array(pointer, shape=(self._vocabulary_size,))
 
-    def forget(self, sequence: int, start: int, end: int = -1) -> None:
-        """Drop positions from `start` to before `end` (-1: to the last) of a sequence."""
-        llama_cpp.llama_memory_seq_rm(self._memory, sequence, start, end)
+    def forget(self, sequence: int, start: int, end: int = -1) -> bool:
+        """Drop positions from `start` to before `end` (-1: to the last) of a sequence; False where only all of it can be."""
+        return bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, start, end))
 
     def share(self, source: int, target: int, start: int = -1, end: int = -1) -> None:
         """Let `target` hold the cells of `source` too (between two positions; -1: all)."""

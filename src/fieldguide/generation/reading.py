@@ -104,7 +104,9 @@ class PromptReader:
 
     def forget_from(self, position: int) -> None:
         """Drop what is held from there on."""
-        self._context.forget(_ANSWER, position)
+        if not self._context.forget(_ANSWER, position):  # some models can only forget all
+            self._context.forget(_ANSWER, -1)
+            position = 0
         del self.held[position:]
 
     def _read_on(

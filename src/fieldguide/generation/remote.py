@@ -32,7 +32,11 @@ class RemoteModel:
         self._url = url.rstrip("/")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._client = httpx.Client(headers=headers, timeout=_TIMEOUT)
-        served = [str(entry["id"]) for entry in self._get("/models").get("data", [])]
+        try:
+            served = self._served()
+        except BaseException:
+            self.close()
+            raise
         if not served or (model and model not in served):
             what = f"serves no model '{model}'" if served else "serves no model"
             raise RemoteError(f"{self._url} {what}.", f"Set llm_model to one of: {', '.join(served) or 'none there'}.")
@@ -119,7 +123,7 @@ class RemoteModel:
     ) -> None:
         """Hand on what comes; once the question is given up, hang up at the next piece, which stops the server's work."""
         try:
-            response = patiently(lambda: self._begin(asked), _passes)
+            response = patiently(lambda: self._begin(asked), lambda error: not cancellation.is_cancelled and _passes(error))
             try:
                 for piece in _pieces(response):
                     if cancellation.is_cancelled:
@@ -127,7 +131,7 @@ class RemoteModel:
                     pieces.put(piece)
             finally:
                 response.close()
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, IndexError, TypeError) as error:
+        except Exception as error:  # whatever such a server sends: who asked is told, and does not wait for ever
             pieces.put(self._failure(error))
         else:
             pieces.put(None)
@@ -137,23 +141,24 @@ class RemoteModel:
         request = self._client.build_request("POST", f"{self._url}/chat/completions", json=asked)
         response = self._client.send(request, stream=True)
         if response.is_error:
-            response.read()
-            response.close()
+            try:
+                response.read()
+            finally:
+                response.close()
             response.raise_for_status()
         return response
 
-    def _get(self, path: str) -> dict[str, Any]:
-        def ask() -> dict[str, Any]:
-            response = self._client.get(f"{self._url}{path}", timeout=10.0)
+    def _served(self) -> list[str]:
+        """The names of the server's models."""
+
+        def ask() -> list[str]:
+            response = self._client.get(f"{self._url}/models", timeout=10.0)
             response.raise_for_status()
-            content = response.json()
-            if not isinstance(content, dict):
-                raise ValueError("the answer is no JSON object")
-            return content
+            return [str(entry["id"]) for entry in response.json()["data"]]
 
         try:
             return patiently(ask, _passes)
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
             raise self._failure(error) from error
 
     def _failure(self, error: Exception) -> RemoteError:

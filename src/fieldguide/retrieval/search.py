@@ -22,7 +22,7 @@ RANKING_VERSION = 3  # raise it when the same index would rank otherwise: runs o
 CANDIDATES = 60
 SCORES_KEPT_UP_TO = 5000  # passages; beyond that a score for every passage would swell the trace
 _QUOTED_HITS = 8  # best hits whose sentences are looked at
-_QUOTES = 6
+QUOTES = 6
 _QUOTED_FROM_SCORE = 0.4  # of the answerable dev questions, one in twenty has no sentence that fits as well
 _FUSION_CONSTANT = 60
 _WHOLE_PASSAGE_SHARE = 0.2  # measured on the dev questions: docs/evaluation.md
@@ -126,7 +126,7 @@ class Searcher:
                 score = round(weighted_best(matches[:, inside], asked.rarity), 4)
                 quotes.append(Quote(sentence.text, chunk, passage_from + sentence.start, passage_from + sentence.end, score))
         fitting = [quote for quote in quotes if quote.score >= _QUOTED_FROM_SCORE]
-        return tuple(sorted(fitting, key=lambda quote: -quote.score)[:_QUOTES])
+        return tuple(sorted(fitting, key=lambda quote: -quote.score)[:QUOTES])
 
 
 @dataclass(frozen=True, slots=True)
