@@ -129,6 +129,27 @@ def test_a_file_that_moved_is_the_same_document(add, library, folder):
     assert library.collection("mine").store.document("quillon.md").origin == folder / "lights.md"
 
 
+def test_a_file_that_was_moved_over_another_takes_its_place(add, library, folder):
+    add(folder)
+    (folder / "quillon.md").rename(folder / "tides.txt")
+    report = add(folder)
+    store = library.collection("mine").store
+    assert (report.skipped, report.embedded) == ([], 0)
+    assert [d.origin for d in store.documents()] == [folder / "tides.txt"]
+    assert best(library) == FACT
+    assert_whole(library.collection("mine"))
+    assert add(folder).unchanged == 1
+
+
+def test_what_a_file_said_before_it_became_a_copy_of_another_is_found_no_more(add, library, folder):
+    add(folder)
+    other = next(path for path in folder.iterdir() if path.name != "quillon.md")
+    other.write_bytes((folder / "quillon.md").read_bytes())
+    assert add(folder).skipped == [(other.name, "It holds the same as quillon.md.")]
+    assert [d.name for d in library.collection("mine").store.documents()] == ["quillon.md"]
+    assert_whole(library.collection("mine"))
+
+
 def test_files_of_the_same_name_are_told_apart(add, library, tmp_path):
     for folder, text in (("a", FACT), ("b", OTHER)):
         (tmp_path / folder).mkdir()
@@ -180,8 +201,9 @@ def test_a_removed_document_leaves_no_trace(add, library, folder, others):
     collection = library.collection("mine")
     stored = collection.store.stored_vectors([passage.id for passage in collection.store.passages_of("quillon.md")])
     assert places_of(stored[next(iter(stored))], collection.folder) >= {"chroma.sqlite3"}  # so it would be found
+    gone = collection.store.passages_of("quillon.md")
     with collection.writing(lambda: None):
-        gone = collection.remove(["quillon.md"])
+        collection.remove(["quillon.md"])
     assert [chunk.text for chunk in gone] == [FACT, OTHER]
     assert collection.store.by_keywords("Quillon Jevons", 5) == []
     assert len(collection.store.documents()) == collection.vectors.count() == others + 1
@@ -272,6 +294,22 @@ def test_collections_are_searched_alone_and_together(add, library, folder, toy_d
     assert {"lighthouses.md", "quillon.md", "note.txt"} <= {hit.chunk.document for hit in together}
     assert [hit.rank for hit in together] == list(range(1, len(together) + 1))
     assert library.chunks([hit.chunk.id for hit in together]) == [hit.chunk for hit in together]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 9])
+def test_no_sentence_is_quoted_of_a_passage_that_is_not_among_the_hits(add, library, folder, toy_documents, tmp_path, limit):
+    from fieldguide.answering.injection import without_orders
+    from fieldguide.indexing.index import build_index
+
+    embedder = WordCountEmbedder()
+    build_index(toy_documents, embedder, tmp_path / "data", lambda *_: None)
+    (folder / "sources.md").write_text("The Quillon lighthouse was built in 1911 [12]. Its light is red.")
+    add(folder)
+    result = library.search(embedder).search("Who built the Quillon lighthouse?", limit)
+    shown = without_orders(result)
+    assert {quote.chunk.id for quote in shown.quotes} <= {hit.chunk.id for hit in result.hits}
+    assert all(quote.chunk.passage[quote.start : quote.end] == quote.text for quote in shown.quotes)
+    assert shown.quotes
 
 
 def test_scores_over_two_collections_are_those_of_one_that_holds_both(add, library, tmp_path, toy_documents):

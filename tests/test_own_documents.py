@@ -1,13 +1,16 @@
-"""Folders that are watched while the page runs: what is put there, changed or taken away follows."""
+"""Folders that are watched while the page runs, and what is uploaded: what is put there, changed or taken away follows."""
 
+import errno
+import shutil
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from fakes import WordCountEmbedder
-from fieldguide.errors import DocumentError
-from fieldguide.indexing.library import Library
+from fieldguide.errors import DocumentError, SearchIndexError
+from fieldguide.indexing.library import GUIDES, Library
 from fieldguide.indexing.own_documents import OwnDocuments
 
 
@@ -67,3 +70,105 @@ def test_a_watched_folder_that_is_gone_takes_nothing_with_it(own, tmp_path):
 def test_a_folder_that_is_none_is_not_watched(own, tmp_path):
     with pytest.raises(DocumentError, match="is no folder"):
         own.watch("mine", [tmp_path / "nowhere"])
+
+
+def test_a_watched_folder_that_is_empty_is_a_disk_that_is_not_plugged_in(own, tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    own.watch("mine", [folder])
+    (folder / "a.txt").write_text("The light burns oil.")
+    own.refresh("mine")
+    (folder / "a.txt").rename(tmp_path / "a.txt")
+    own.refresh("mine")
+    assert [d.name for d in own.library.collection("mine").store.documents()] == ["a.txt"]
+
+
+def test_a_folder_that_is_none_makes_no_collection(own, tmp_path):
+    with pytest.raises(DocumentError, match="is no folder"):
+        own.watch("mine", [tmp_path / "nowhere"])
+    with pytest.raises(DocumentError, match="no files"):
+        own.add([], "mine")
+    assert own.collection_names() == [GUIDES]
+
+
+def test_one_collection_that_cannot_be_followed_does_not_keep_the_others_from_it(own, tmp_path, watched):
+    class Other(WordCountEmbedder):
+        identity = "another"
+
+    own.library.create("broken", Other())
+    folder = tmp_path / "other"
+    folder.mkdir()
+    (folder / "b.txt").write_text("The light is red.")
+    own.watch("broken", [folder])
+    (watched / "a.txt").write_text("The light burns oil.")
+    wait_for(own, {"a.txt": "The light burns oil."})
+
+
+NO_REPORT, GOING_ON = (lambda _: None), threading.Event()
+
+
+def uploaded(own, tmp_path, *contents, name="note.txt"):
+    files = []
+    for number, content in enumerate(contents):
+        path = tmp_path / f"upload-{number}"
+        path.write_bytes(content)
+        files.append((name, path))
+    return own.upload("mine", files, NO_REPORT, GOING_ON)
+
+
+def kept(own):
+    collection = own.library.collection("mine")
+    texts = {d.name: collection.store.text(d.name) for d in collection.store.documents()}
+    assert {d.origin for d in collection.store.documents()} == set((collection.folder / "files").glob("*/*"))
+    assert len(list((collection.folder / "files").iterdir())) == len(texts)
+    return texts
+
+
+def test_a_newer_version_of_an_upload_takes_its_place(own, tmp_path):
+    uploaded(own, tmp_path, b"The light burns oil.")
+    assert uploaded(own, tmp_path, b"The light burns gas.").changed == 1
+    assert kept(own) == {"note.txt": "The light burns gas."}
+    assert uploaded(own, tmp_path, b"The light burns gas.").unchanged == 1
+    assert kept(own) == {"note.txt": "The light burns gas."}
+
+
+def test_two_uploads_of_one_name_are_two_documents(own, tmp_path):
+    uploaded(own, tmp_path, b"The light burns oil.")
+    uploaded(own, tmp_path, b"The light burns gas.", b"The light is red.")
+    assert kept(own) == {"note.txt": "The light burns gas.", "note (2).txt": "The light is red."}
+
+
+def test_a_newer_version_that_cannot_be_read_leaves_the_earlier_one(own, tmp_path):
+    uploaded(own, tmp_path, b"The light burns oil.")
+    assert uploaded(own, tmp_path, b"\0\0\0\0").skipped
+    assert kept(own) == {"note.txt": "The light burns oil."}
+    own.reindex("mine")
+    assert kept(own) == {"note.txt": "The light burns oil."}
+
+
+def test_an_upload_for_which_there_is_no_room_leaves_what_was_there(own, tmp_path, monkeypatch):
+    uploaded(own, tmp_path, b"The light burns oil.")
+
+    def full(source, target):
+        Path(target).write_bytes(b"The li")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(SearchIndexError, match="No space left"):
+        uploaded(own, tmp_path, b"The light burns gas.")
+    assert kept(own) == {"note.txt": "The light burns oil."}
+
+
+def test_a_name_that_is_too_long_for_a_file_is_cut(own, tmp_path):
+    uploaded(own, tmp_path, b"The light burns oil.", name="\u706f" * 100 + ".txt")
+    (name,) = kept(own)
+    assert name.endswith("\u706f.txt")
+
+
+def test_what_is_removed_with_a_document_goes_back_to_its_first_version(own, tmp_path):
+    """A model may have read the first version: what it kept then has to go, too."""
+    uploaded(own, tmp_path, b"The light burns oil.")
+    first = own.library.collection("mine").store.document("note.txt").added
+    time.sleep(1.1)  # times are kept in seconds
+    uploaded(own, tmp_path, b"The light burns gas.")
+    assert own.library.collection("mine").store.document("note.txt").added == first

@@ -7,6 +7,7 @@ SQLite holds the truth; Chroma follows it. One process writes at a time; readers
 
 import json
 import os
+import secrets
 import shutil
 import sqlite3
 import threading
@@ -26,9 +27,8 @@ from fieldguide.retrieval.library_store import LibraryStore
 from fieldguide.retrieval.projection import DIMENSIONS, fit
 from fieldguide.retrieval.search import Searcher, Weighed
 from fieldguide.retrieval.vector_store import ChromaVectorStore, open_vectors
-from fieldguide.types import Chunk, SearchResult
+from fieldguide.types import SearchResult
 
-FORMAT_VERSION = 1
 _SYNCED_AT_ONCE = 500
 _REDUCED_FROM = 1000  # passages at the end of an ingest: from then on token vectors take a third of the space
 _REDUCED_WITHIN = 5000  # and in the middle of one, so that a large one never takes the whole
@@ -90,7 +90,7 @@ class Collection:
             self.store.document_count(),
             self.store.count(),
             int(settings["chunk_tokens"]),
-            settings["chunk_tokens"] != settings["indexed_chunk_tokens"],
+            settings["chunk_tokens"] != settings["indexed_chunk_tokens"] or settings["chunker_version"] != str(CHUNKER_VERSION),
             _watched(settings),
         )
 
@@ -185,6 +185,7 @@ class Collection:
 
     def _purge(self) -> None:
         """Have no file hold anything any more of what was removed."""
+        self.sweep()
         with self._use.alone():
             self.vectors.rewrite(len(self.store.directions))
         self.store.purge()
@@ -218,20 +219,28 @@ class Collection:
         self._close_vectors()
         shutil.rmtree(self.folder / "chroma", ignore_errors=True)
 
-    def remove(self, names: Sequence[str]) -> list[Chunk]:
-        """Forget documents and everything made of them, and give their passages; while writing."""
-        passages: list[Chunk] = []
+    def remove(self, names: Sequence[str]) -> None:
+        """Forget documents and everything made of them; while writing."""
         for name in names:
-            document = self.store.document(name)
-            passages += self.store.passages_of(name)
             self.store.remove_document(name)
-            if document and document.origin.is_relative_to(self.folder):  # an upload that nobody else has
-                document.origin.unlink(missing_ok=True)
-                with suppress(OSError):
-                    document.origin.parent.rmdir()
         self.sync()
         self._purge()
-        return passages
+
+    def room_for(self, name: str) -> Path:
+        """Where a file that comes without a place of its own is kept, under this name; while writing."""
+        folder = self.folder / "files" / secrets.token_hex(4)
+        folder.mkdir(parents=True)
+        return folder / name
+
+    def sweep(self) -> None:
+        """Remove the kept files that no document came from: refused, replaced or removed ones; while writing."""
+        needed = {document.origin for document in self.store.documents()}
+        for path in (self.folder / "files").glob("*/*"):
+            if path not in needed:
+                path.unlink(missing_ok=True)
+        for folder in (self.folder / "files").glob("*"):
+            with suppress(OSError):  # those with a file in them stay
+                folder.rmdir()
 
     def size(self) -> int:
         """Bytes on disk."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fieldguide.indexing.loading.kinds import readable_name
 
-_SKIPPED_FOLDERS = {".git", ".hg", ".svn", "__pycache__", "node_modules", ".venv", ".fieldguide"}
+_SKIPPED_FOLDERS = {"__pycache__", "node_modules"}  # and those that are hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class FoundFile:
     path: Path
     name: str
     problem: str = ""
+    replaces: str = ""  # the document that it is a newer version of, though its file was another
 
 
 def find_files(wanted: Sequence[str], include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Iterator[FoundFile]:
@@ -29,13 +30,14 @@ def find_files(wanted: Sequence[str], include: Sequence[str] = (), exclude: Sequ
     """
     seen: set[Path] = set()
     for text in wanted:
-        # A file may have a name that looks like a pattern.
-        matches = [text] if os.path.lexists(text) else sorted(glob.glob(text, recursive=True))
+        # A file may have a name that looks like a pattern, or like a home folder.
+        named = text if os.path.lexists(text) else os.path.expanduser(text)
+        matches = [named] if os.path.lexists(named) else sorted(glob.glob(named, recursive=True))
         if not matches:
             yield FoundFile(Path(text), _name(text), "There is no such file.")
         for match in matches:
-            path = Path(os.path.abspath(os.path.expanduser(match)))
-            found = _below(path, include, exclude) if path.is_dir() else iter([FoundFile(path, _name(path.name))])
+            path = Path(os.path.abspath(match))
+            found = _below(path, include, exclude) if os.path.isdir(path) else iter([FoundFile(path, _name(path.name))])
             for file in found:
                 if file.path not in seen:
                     seen.add(file.path)
@@ -71,4 +73,4 @@ def _matches(relative: str, patterns: Sequence[str]) -> bool:
 
 
 def _name(text: str) -> str:
-    return readable_name(text.encode("utf-8", "replace").decode())
+    return readable_name(text)

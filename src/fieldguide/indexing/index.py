@@ -173,7 +173,8 @@ def _build(
     if not chunks:
         raise SearchIndexError("The documents hold no text to index.", "Give documents with some text in them.")
 
-    name = _next_name(data_dir)
+    name, before = _next_name(data_dir), current_generation(data_dir)
+    _remove(data_dir, lambda other: other > (before or ""))  # left by builds that failed or were killed
     folder = _root(data_dir) / name
     vectors = _vectors(folder, server, corpus_hash(documents), embedder.identity)
     folder.mkdir(exist_ok=True)
@@ -215,9 +216,9 @@ def _build(
         _sha256(folder / "passages.sqlite"),
     )
     write_durably(folder / "manifest.json", json.dumps(asdict(manifest), indent=2) + "\n")
-    before = current_generation(data_dir)
     write_durably(_root(data_dir) / "CURRENT", name + "\n")
-    _remove_old(data_dir, {name, before})
+    # The generation before stays: another process may have it open and read on from it.
+    _remove(data_dir, lambda other: other not in {name, before})
     return len(chunks), embedded
 
 
@@ -272,10 +273,9 @@ def _next_name(data_dir: Path) -> str:
     return f"generation-{max(numbers, default=0) + 1:06}"
 
 
-def _remove_old(data_dir: Path, keep: set[str | None]) -> None:
-    # The generation before stays: another process may have it open and read on from it.
+def _remove(data_dir: Path, is_unwanted: Callable[[str], bool]) -> None:
     for folder in _generations(data_dir):
-        if folder.name not in keep:
+        if is_unwanted(folder.name):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from fieldguide.errors import DocumentError
 from fieldguide.indexing.chunking import chunk_document
@@ -120,20 +121,21 @@ class _Ingest:
         self._started = time.perf_counter()
         self._max_tokens = min(collection.chunk_tokens, embedder.max_tokens)
         self._waiting: list[_Waiting] = []
+        self._looked_at: dict[Path, tuple[int, int]] = {}
 
     def is_unchanged(self, file: FoundFile) -> bool:
-        known = self._store.document_from(file.path)
-        if known is None or not known.sha256:
-            return False
+        """Whether size and time are those that are known. They are noted before the file is read: it may change meanwhile."""
         try:
             status = file.path.stat()
         except OSError:
             return False  # the loader says why
-        unchanged = (status.st_size, status.st_mtime_ns) == (known.size, known.modified)
-        if unchanged:
-            self._report.unchanged += 1
-            self._tell()
-        return unchanged
+        self._looked_at[file.path] = size, modified = status.st_size, status.st_mtime_ns
+        known = self._store.document_from(file.path)
+        if known is None or not known.sha256 or (size, modified) != (known.size, known.modified):
+            return False
+        self._report.unchanged += 1
+        self._tell()
+        return True
 
     def skip(self, name: str, reason: str) -> None:
         self._report.skipped.append((name, reason))
@@ -141,20 +143,19 @@ class _Ingest:
 
     def take(self, file: FoundFile, found: Loaded) -> None:
         """Cut a document into passages; stored at once where enough of them wait."""
-        try:
-            status = file.path.stat()
-        except OSError as error:
-            raise DocumentError(f"It cannot be read: {error.strerror or error}.") from error
-        known = self._store.document_from(file.path)
+        size, modified = self._looked_at.pop(file.path, (0, 0))
+        known = self._store.document(file.replaces) if file.replaces else self._store.document_from(file.path)
         sha256 = found.document.sha256
         if known and known.sha256 == sha256:
-            self._store.touch(known.name, status.st_size, status.st_mtime_ns)
+            self._store.touch(known.name, size, modified)
             self._report.unchanged += 1
             self._tell()
             return
         twin = self._twin(sha256)
         if twin:
-            self._same_as(twin, file, status)
+            if known:  # what it held until now is nowhere any more
+                self._collection.remove([known.name])
+            self._same_as(twin, file, size, modified)
             return
         name = known.name if known else self._free_name(file.name)
         document = StoredDocument(
@@ -162,8 +163,8 @@ class _Ingest:
             found.document.title,
             found.kind,
             file.path,
-            status.st_size,
-            status.st_mtime_ns,
+            size,
+            modified,
             sha256,
             datetime.now(UTC).isoformat(timespec="seconds"),
             found.note,
@@ -182,12 +183,12 @@ class _Ingest:
         if sum(len(waiting.new) for waiting in self._waiting) >= _EMBED_AT_ONCE or len(self._waiting) >= _EMBED_AT_ONCE:
             self.flush()
 
-    def _same_as(self, twin: str, file: FoundFile, status: os.stat_result) -> None:
+    def _same_as(self, twin: str, file: FoundFile, size: int, modified: int) -> None:
         """The same content under another name is stored once; where the other file is gone, it was this one that moved."""
         stored = self._store.document(twin)
-        if stored is None or stored.origin.exists():
+        if stored is None or os.path.exists(stored.origin):
             raise DocumentError(f"It holds the same as {twin}.")
-        self._store.touch(twin, status.st_size, status.st_mtime_ns, file.path)
+        self._store.touch(twin, size, modified, file.path)
         self._report.unchanged += 1
         self._tell()
 

@@ -38,6 +38,7 @@ class Library:
         self._lock = threading.RLock()
         self._opened: dict[str, Collection] = {}
         self._index: Index | None = None
+        self._index_before: Index | None = None
 
     # The guides
 
@@ -46,9 +47,10 @@ class Library:
         with self._lock:
             if self._index is None or self._index.generation != current_generation(self._data_dir):
                 newer = open_index(self._data_dir, self._chroma_url)
-                if self._index:
-                    self._index.close()
-                self._index = newer
+                if self._index_before:
+                    self._index_before.close()
+                # A search in another thread may be under way in the one that was in use until now.
+                self._index_before, self._index = self._index, newer
             return self._index
 
     # The user's own
@@ -78,6 +80,8 @@ class Library:
         known = {collection.name: collection for collection in self.collections()}
         for name in names:
             if name not in known:
+                if name == GUIDES:
+                    raise CollectionError("The guides cannot be changed.", f"Yours are: {', '.join(known) or 'none yet'}.")
                 raise CollectionError(f"There is no collection '{name}'.", f"There are: {', '.join([GUIDES, *known])}.")
         return [known[name] for name in names]
 
@@ -121,9 +125,11 @@ class Library:
     def delete(self, name: str) -> None:
         """Remove a collection with all that was made of its documents. Files elsewhere stay."""
         collection = self.collection(name)
-        with _changing(self._root):
+        # Whoever writes to it is waited for before anything is locked that searches need.
+        with collection.writing(lambda: None), _changing(self._root):
             gone = self._root / f".gone-{collection.id}"
-            with self._lock, collection.writing(lambda: None):
+            with self._lock:
+                self.collection(name)  # another process may have been faster
                 if self._chroma_url:
                     collection.forget_vectors()
                 self._opened.pop(collection.id).close()
@@ -184,9 +190,10 @@ class Library:
             for collection in self._opened.values():
                 collection.close()
             self._opened.clear()
-            if self._index:
-                self._index.close()
-                self._index = None
+            for index in (self._index_before, self._index):
+                if index:
+                    index.close()
+            self._index_before = self._index = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,12 @@
 """What can be done with one's own documents: add, bring up to date, index again, remove, watch folders."""
 
 import json
+import logging
 import os
-import secrets
 import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -19,10 +18,12 @@ from fieldguide.indexing.discovery import FoundFile, find_files
 from fieldguide.indexing.index import CHUNK_TOKENS
 from fieldguide.indexing.ingest import IngestReport, ingest
 from fieldguide.indexing.library import GUIDES, Library
-from fieldguide.indexing.loading.kinds import readable_name
+from fieldguide.indexing.loading.kinds import short_name
 from fieldguide.indexing.loading.pool import LoaderPool
 from fieldguide.retrieval.embedder import Embedder
 from fieldguide.retrieval.library_tables import StoredDocument
+
+_log = logging.getLogger(__name__)
 
 Report = Callable[[Loading], None]
 _NEVER = threading.Event()
@@ -60,49 +61,48 @@ class OwnDocuments:
         chunk_tokens: int | None = None,
     ) -> IngestReport:
         """Ingest files, folders and patterns into a collection, which is made where there is none of that name."""
-        embedder = self._embedder()
-        collection = self.library.create(name, embedder, chunk_tokens or CHUNK_TOKENS)
         report(Loading("Looking for files"))
         files = list(find_files(paths, include, exclude))
         if not files:
             raise DocumentError("There are no files to ingest in what was named.", "Name files, or folders with files in them.")
+        size = CHUNK_TOKENS if chunk_tokens is None else chunk_tokens
+        collection = self.library.create(name, self._embedder(), size)
         return self._ingest(collection, files, report, cancelled)
 
     def upload(self, name: str, files: Sequence[tuple[str, Path]], report: Report, cancelled: threading.Event) -> IngestReport:
         """Keep copies of files under the names they came with, and ingest those."""
-        collection = self.library.create(name, self._embedder())
-        found = []
-        with collection.writing(lambda: report(_waiting(collection))):
-            for given, path in files:
-                title = readable_name(os.path.basename(given.replace("\\", "/")))[-120:]
-                before = collection.store.document(title)
-                if before and before.origin.is_relative_to(collection.folder):
-                    kept = before.origin  # a newer version of what was uploaded
-                else:
-                    kept = self._room_for(collection, title)
-                shutil.copyfile(path, kept)
-                found.append(FoundFile(kept, title))
-        result = self._ingest(collection, found, report, cancelled)
-        known = {document.origin for document in collection.store.documents()}
-        for file in found:
-            if file.path not in known:  # refused, or there already
-                with suppress(OSError):
-                    file.path.unlink()
-                    file.path.parent.rmdir()
-        return result
+        embedder = self._embedder()
+        collection = self.library.create(name, embedder)
+        with LoaderPool() as pool, collection.writing(lambda: report(_waiting(collection))):
+            found: list[FoundFile] = []
+            try:
+                for given, path in files:
+                    title = short_name(os.path.basename(given.replace("\\", "/")))
+                    kept = collection.room_for(title)
+                    shutil.copyfile(path, kept)
+                    before = collection.store.document(title)
+                    is_newer = before and before.origin.is_relative_to(collection.folder)
+                    replaces = title if is_newer and all(file.replaces != title for file in found) else ""
+                    found.append(FoundFile(kept, title, replaces=replaces))
+                return ingest(collection, found, embedder, pool, lambda so_far: report(as_loading(so_far)), cancelled.is_set)
+            finally:
+                collection.sweep()
 
     def refresh(self, name: str, report: Report = _silent, cancelled: threading.Event = _NEVER) -> IngestReport | None:
-        """Ingest what changed on disk, and what is new in watched folders; None where nothing is."""
+        """Ingest what changed on disk, and what is new in watched folders; None where nothing had to be read."""
         collection = self.library.collection(name)
         watched, documents = collection.watched, collection.store.documents()
         gone, files = [], []
+        # A folder without anything may be where a disk is plugged in at other times: that is no wish to forget.
+        there = [folder for folder in watched if os.path.isdir(folder) and _holds_something(folder)]
         for document in documents:
             try:
                 status = document.origin.stat()
-            except OSError:
-                # Elsewhere a file that is gone may come back: a disk that is not plugged in is no wish to forget.
-                if any(document.origin.is_relative_to(folder) and folder.is_dir() for folder in watched):
+            except (FileNotFoundError, NotADirectoryError):
+                if any(document.origin.is_relative_to(folder) for folder in there):
                     gone.append(document.name)
+                continue
+            except OSError:  # closed to reading, or on a disk that does not answer
                 continue
             if not document.sha256 or (status.st_size, status.st_mtime_ns) != (document.size, document.modified):
                 changed = FoundFile(document.origin, document.name)
@@ -110,15 +110,15 @@ class OwnDocuments:
         known = {document.origin for document in documents}
         settings = collection.store.settings()
         include, exclude = json.loads(settings["include"] or "[]"), json.loads(settings["exclude"] or "[]")
-        fresh = find_files([str(folder) for folder in watched if folder.is_dir()], include, exclude)
+        fresh = find_files([str(folder) for folder in there], include, exclude)
         files += [file for file in fresh if file.path not in known and not self._was_refused(file)]
         if gone:
             self.remove(name, gone)
         if not files:
             return None
+        stamps = {file.name: _stamp(file.path) for file in files}  # before they are read: they may change meanwhile
         result = self._ingest(collection, files, report, cancelled)
-        refused = {given for given, _ in result.skipped}
-        self._refused |= {_stamp(file.path) for file in files if file.name in refused}
+        self._refused |= {stamps[name] for name, _ in result.skipped if name in stamps}
         return result
 
     def _was_refused(self, file: FoundFile) -> bool:
@@ -129,9 +129,9 @@ class OwnDocuments:
         collection = self.library.collection(name)
         with collection.writing(lambda: report(_waiting(collection))):
             for document in collection.store.documents():
-                if not document.origin.exists() and (text := collection.store.text(document.name)):
+                if not os.path.exists(document.origin) and (text := collection.store.text(document.name)):
                     ending = ".md" if document.kind in {"markdown", "html", "docx", "epub", "rst", "notebook"} else ".txt"
-                    kept = self._room_for(collection, Path(document.name).stem + ending)
+                    kept = collection.room_for(short_name(Path(document.name).stem + ending))
                     kept.write_text(text, encoding="utf-8")
                     collection.store.touch(document.name, 0, 0, kept)
             collection.start_over(self._embedder())
@@ -162,19 +162,13 @@ class OwnDocuments:
         if documents:
             self._states.forget_since(min(datetime.fromisoformat(document.added).timestamp() for document in documents))
 
-    @staticmethod
-    def _room_for(collection: Collection, name: str) -> Path:
-        """Where a file that comes without a place of its own is kept."""
-        folder = collection.folder / "files" / secrets.token_hex(4)
-        folder.mkdir(parents=True)
-        return folder / name
-
     def watch(self, name: str, folders: Sequence[Path]) -> None:
-        """Have these folders watched from now on, and no others."""
-        collection = self.library.create(name, self._embedder())
-        missing = next((folder for folder in folders if not folder.is_dir()), None)
+        """Have these folders watched from now on, and no others; makes the collection where there is something to watch."""
+        missing = next((folder for folder in folders if not os.path.isdir(folder)), None)
         if missing:
             raise DocumentError(f"{missing} is no folder.", "Make it first.")
+        is_new = folders and name not in self.library.names()
+        collection = self.library.create(name, self._embedder()) if is_new else self.library.collection(name)
         with collection.writing(lambda: None):
             collection.store.change_settings(watched=json.dumps([os.path.abspath(folder) for folder in folders]))
 
@@ -182,11 +176,18 @@ class OwnDocuments:
         """Look for changes on disk again and again, until `end`; seldom where looking takes long."""
         pause = seconds
         while not end.wait(pause):
-            began, pause = time.monotonic(), seconds
-            with suppress(FieldguideError):  # told when the collection is asked or changed
-                found = [self.refresh(collection.name, report, end) for collection in self.library.collections()]
-                if not any(found):
-                    pause = max(seconds, 20 * (time.monotonic() - began))
+            began = time.monotonic()
+            found = [self._kept_up(name, report, end) for name in self.collection_names() if name != GUIDES]
+            pause = seconds if any(found) else max(seconds, 20 * (time.monotonic() - began))
+
+    def _kept_up(self, name: str, report: Report, end: threading.Event) -> IngestReport | None:
+        try:
+            return self.refresh(name, report, end)
+        except FieldguideError:
+            return None  # told when the collection is asked or changed
+        except Exception:  # whatever broke: the other collections are followed
+            _log.exception("the collection '%s' could not be brought up to date", name)
+            return None
 
     def _ingest(
         self, collection: Collection, files: Sequence[FoundFile], report: Report, cancelled: threading.Event
@@ -219,6 +220,14 @@ def _duration(seconds: float) -> str:
 
 def _waiting(collection: Collection) -> Loading:
     return Loading(f"Waiting for another process that changes '{collection.name}'")
+
+
+def _holds_something(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return False
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:

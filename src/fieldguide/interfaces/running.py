@@ -20,14 +20,15 @@ from urllib.parse import urlsplit
 from pydantic import TypeAdapter
 
 from fieldguide import events
-from fieldguide.errors import Cancelled
+from fieldguide.errors import Cancelled, SettingsError
 from fieldguide.events import Event, Failed, Finished
+from fieldguide.files import write_durably
 from fieldguide.generation.model import Cancellation
 from fieldguide.settings import Settings
 from fieldguide.types import Turn
 
 _FILE = "running.json"
-_STATUS_SECONDS = 2.0
+_STATUS_SECONDS = 10.0  # it may be busy; where nobody listens, that is known at once
 _POLL_SECONDS = 0.1
 _WITHOUT_INFLUENCE = {"host", "port", "threads", "hub_endpoint", "hub_offline", "token", "token_file", "hosts"} | {
     "requests_per_minute",
@@ -42,7 +43,7 @@ def announced(settings: Settings, url: str, instance: str) -> Iterator[None]:
     path = settings.data_dir / _FILE
     with suppress(OSError):  # whoever cannot write there has been told; nobody finds us, no more
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"url": url, "instance": instance}), encoding="utf-8")
+        write_durably(path, json.dumps({"url": url, "instance": instance}))
     try:
         yield
     finally:
@@ -118,6 +119,21 @@ class RunningFieldguide:
 
     def _connection(self, timeout: float | None) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(self._address.hostname or "", self._address.port, timeout=timeout)
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Raise SettingsError where nothing can be served there."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family) as probe:
+            # As servers do: a port in its cooling-off time after a restart is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise SettingsError(
+            f"Port {port} on {host} cannot be used: {error.strerror}.",
+            f"Choose another one: fieldguide chat --port {port + 1}",
+        ) from error
 
 
 def find_running(settings: Settings) -> RunningFieldguide | None:

@@ -146,9 +146,9 @@ class LibraryStore(PassageStore):
                 "UPDATE passages SET start = ?, end = ? WHERE id = ?", [(chunk.start, chunk.end, chunk.id) for chunk in chunks]
             )
             d = document
-            values = (d.title, d.kind, d.size, d.modified, d.sha256, d.added, d.note)
+            values = (d.title, d.kind, os.fsencode(d.origin), d.size, d.modified, d.sha256, d.note)
             self._db.execute(
-                "UPDATE documents SET title = ?, kind = ?, size = ?, modified = ?, sha256 = ?, added = ?, note = ?, "
+                "UPDATE documents SET title = ?, kind = ?, origin = ?, size = ?, modified = ?, sha256 = ?, note = ?, "
                 "passages = ?, text = ? WHERE name = ?",
                 (*values, len(chunks), zlib.compress(text.encode("utf-8", "replace")), d.name),
             )
@@ -228,14 +228,10 @@ class LibraryStore(PassageStore):
             self._db.executemany("DELETE FROM unsynced WHERE id = ?", [(i,) for i in ids])
 
     def stored_vectors(self, ids: Sequence[str]) -> dict[str, FloatVector]:
-        """Vectors by passage id, for those that are there."""
-        with self._lock:
-            found = {}
-            for i in ids:
-                row = self._db.execute("SELECT vector FROM vectors JOIN passages USING (number) WHERE id = ?", (i,)).fetchone()
-                if row:
-                    found[i] = np.frombuffer(row[0], np.float16).astype(np.float32)
-            return found
+        """Vectors by passage id, for those that are there; for at most some hundred."""
+        marks = ", ".join("?" * len(ids))
+        rows = self._rows(f"SELECT id, vector FROM vectors JOIN passages USING (number) WHERE id IN ({marks})", tuple(ids))
+        return {i: np.frombuffer(vector, np.float16).astype(np.float32) for i, vector in rows}
 
     def _note(self, ids: Iterable[str]) -> None:
         self._db.executemany("INSERT OR IGNORE INTO unsynced VALUES (?)", [(i,) for i in ids])

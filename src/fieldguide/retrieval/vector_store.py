@@ -98,10 +98,12 @@ class ChromaVectorStore:
 
     def add(self, ids: Sequence[str], vectors: FloatMatrix) -> None:
         """Store vectors (n, d) of length 1 under their chunks' ids."""
-        self._count = None
-        for start in range(0, len(ids), _BATCH):
-            with self._writable():
-                self._collection.upsert(ids=list(ids[start : start + _BATCH]), embeddings=vectors[start : start + _BATCH])
+        try:
+            for start in range(0, len(ids), _BATCH):
+                with self._writable():
+                    self._collection.upsert(ids=list(ids[start : start + _BATCH]), embeddings=vectors[start : start + _BATCH])
+        finally:  # not before: a search beside this may count meanwhile
+            self._count = None
 
     def remove(self, ids: Sequence[str]) -> None:
         """Forget vectors; ids that are unknown are passed over. Files may still hold them until `rewrite`."""
@@ -196,21 +198,10 @@ class ServedVectorStore(ChromaVectorStore):
     def __init__(self, server: str, name: str) -> None:
         self._server = server
         self._count, self._has_written = None, False
-        self._client = _asked(self._connect, server)
+        self._client = _asked(lambda: _connect(server), server)
         space = {"hnsw": {"space": "cosine"}}
         made = _asked(lambda: self._client.get_or_create_collection(name, embedding_function=None, configuration=space), server)
         self._collection: Any = _Patient(made, server)
-
-    def _connect(self) -> Any:  # noqa: ANN401 - Chroma tells no types
-        import chromadb
-
-        address = urlsplit(self._server)
-        secure = address.scheme == "https"
-        port = address.port or (443 if secure else 80)
-        settings = chromadb.Settings(anonymized_telemetry=False)
-        client = chromadb.HttpClient(address.hostname or "", port, ssl=secure, settings=settings)
-        client._server._session.timeout = _SERVER_SECONDS
-        return client
 
     def remove(self, ids: Sequence[str]) -> None:
         """Forget vectors; ids that are unknown are passed over. What the server's files hold is the server's affair."""
@@ -228,6 +219,27 @@ class ServedVectorStore(ChromaVectorStore):
     def close(self) -> None:
         """Release the connections."""
         self._client.close()
+
+
+def require_server(server: str) -> None:
+    """Raise RemoteError unless a Chroma server answers; nothing is made there."""
+    client = _asked(lambda: _connect(server), server)
+    try:
+        _asked(client.heartbeat, server)
+    finally:
+        client.close()
+
+
+def _connect(server: str) -> Any:  # noqa: ANN401 - Chroma tells no types
+    import chromadb
+
+    address = urlsplit(server)
+    secure = address.scheme == "https"
+    port = address.port or (443 if secure else 80)
+    settings = chromadb.Settings(anonymized_telemetry=False)
+    client = chromadb.HttpClient(address.hostname or "", port, ssl=secure, settings=settings)
+    client._server._session.timeout = _SERVER_SECONDS
+    return client
 
 
 class _Patient:

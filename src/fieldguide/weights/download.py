@@ -65,6 +65,8 @@ def verify(weights: Weights, models_dir: Path, report: Report) -> None:
             raise WeightsError(f"{path} is missing.", f"Fetch it with: fieldguide models pull {weights.label}")
         try:
             _check(path, file, show)
+        except OSError as error:
+            raise WeightsError(f"{path} cannot be read: {error.strerror or error}.", "Open it to reading.") from error
         except _DamagedError as damage:
             raise WeightsError(
                 f"{path} is damaged: {damage}.", f"Remove it and run: fieldguide models pull {weights.label}"

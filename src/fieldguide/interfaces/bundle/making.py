@@ -17,6 +17,7 @@ from fieldguide.settings import Settings
 from fieldguide.weights.catalog import load_catalog
 from fieldguide.weights.download import verify
 
+_NEEDED = ("default", "embedder")
 _SETUP = """#!/bin/sh
 # Sets Fieldguide up in this folder, without a network: ./setup.sh, then ./fieldguide
 set -eu
@@ -55,17 +56,32 @@ def make_bundle(
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise BundleError(f"{folder} is not empty.", "Name a new folder.")
-        (folder / "wheels").mkdir()
-        for number, made in enumerate(distributions, 1):
-            pack(made, folder / "wheels")
-            report(Loading("Packing wheels", number / len(distributions), f"{number} of {len(distributions)}"))
-        for label in models:
-            _take_weights(label, settings, folder / "models", report)
-        _take_index(settings.data_dir, folder / "data")
-        _write_setup(folder / "setup.sh")
+        try:
+            _fill(folder, settings, distributions, models, report)
+        except BaseException:  # the folder was empty, and can be filled by the next try
+            for path in folder.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            raise
     except OSError as error:
         reason = error.strerror or str(error)
         raise BundleError(f"{error.filename or folder} cannot be written: {reason}.", "Make room or name another.") from error
+
+
+def _fill(
+    folder: Path,
+    settings: Settings,
+    distributions: Sequence[Distribution],
+    models: Sequence[str],
+    report: Callable[[Loading], None],
+) -> None:
+    _take_index(settings.data_dir, folder / "data")
+    for label in dict.fromkeys([*_NEEDED, *models]):
+        _take_weights(label, settings, folder / "models", report)
+    (folder / "wheels").mkdir()
+    for number, made in enumerate(distributions, 1):
+        pack(made, folder / "wheels")
+        report(Loading("Packing wheels", number / len(distributions), f"{number} of {len(distributions)}"))
+    _write_setup(folder / "setup.sh")
 
 
 def _take_weights(label: str, settings: Settings, target: Path, report: Callable[[Loading], None]) -> None:
@@ -83,7 +99,7 @@ def _take_index(data_dir: Path, target: Path) -> None:
     if generation is None:
         raise BundleError(f"There is no index in {data_dir}.", "Build it with: fieldguide ingest")
     shutil.copytree(data_dir / "index" / generation, target / "index" / generation)
-    shutil.copy2(data_dir / "index" / "CURRENT", target / "index" / "CURRENT")
+    (target / "index" / "CURRENT").write_text(generation + "\n", encoding="utf-8")  # which may be another one there by now
 
 
 def _write_setup(path: Path) -> None:

@@ -1,5 +1,6 @@
 """The `fieldguide` command. Heavy libraries are imported inside the commands that need them, so `--help` is instant."""
 
+import errno
 import os
 import sys
 from contextlib import suppress
@@ -25,6 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_COLLECTION = "documents"  # `indexing.library.DEFAULT_COLLECTION`, which would be slow to import
 DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", help="Folder for index and caches (default: .fieldguide in a checkout, else your data folder)."),
@@ -131,7 +133,7 @@ def _ingest(
     paths: Annotated[
         list[str] | None, typer.Argument(metavar="PATH...", help="Files, folders and patterns; without any, the guides.")
     ] = None,
-    collection: Annotated[str, typer.Option("--collection", "-c", help="Where they go; made on first use.")] = "documents",
+    collection: Annotated[str, typer.Option("--collection", "-c", help="Where they go; made on first use.")] = _COLLECTION,
     include: Annotated[
         list[str] | None, typer.Option("--include", help="In folders, only what matches, such as *.pdf.")
     ] = None,
@@ -149,6 +151,8 @@ def _ingest(
 ) -> None:
     """Add your own documents; without a path, bring the guides and all collections up to date."""
     flags = {"data_dir": data_dir, "model": model}
+    if not paths and (include or exclude or chunk_tokens is not None or collection != _COLLECTION):
+        raise typer.BadParameter("--collection, --include, --exclude and --chunk-tokens are about paths: name some.")
     if paths:
         if rebuild or warm:
             raise typer.BadParameter("--rebuild and --warm are about the guides: leave out the paths.")
@@ -251,8 +255,13 @@ def run() -> None:
         status = end.code
     except KeyboardInterrupt:
         status = 130
-    with suppress(OSError, ValueError):  # the reader of our output may have gone
+    try:
         sys.stdout.flush()
+    except (BrokenPipeError, ValueError):
+        pass  # the reader of our output has gone
+    except OSError as error:
+        status = status or _unwritten(error)
+    with suppress(OSError, ValueError):
         sys.stderr.flush()
     os._exit(status if isinstance(status, int) else int(status is not None))
 
@@ -264,7 +273,14 @@ def main(arguments: list[str] | None = None) -> Any:  # noqa: ANN401 - whatever 
     except BrokenPipeError:
         sys.exit(1)  # the reader of our output has gone
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            sys.exit(_unwritten(error))
         if not isinstance(error, FieldguideError) and not is_short_of_memory(error):
             raise  # a mistake of ours: whoever reports it needs to see where
         sys.stderr.write(f"fieldguide: {unforeseen(error)}\n")
         sys.exit(1)
+
+
+def _unwritten(error: OSError) -> int:
+    sys.stderr.write(f"fieldguide: The output cannot be written: {error.strerror}. Make room, or write it elsewhere.\n")
+    return 1

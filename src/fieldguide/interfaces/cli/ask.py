@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fieldguide.errors import FieldguideError
+from fieldguide.errors import FieldguideError, QuestionError
 from fieldguide.events import Event, Failed, Finished, Loading, Reading, Token, Withdrawn, as_object
 from fieldguide.generation.model import Cancellation
 from fieldguide.interfaces.answerer import Answers
@@ -61,9 +61,14 @@ def _converse(answerer: Answers, collections: Sequence[str], *, as_json: bool, e
             if on_terminal:
                 sys.stderr.write("\n> ")
                 sys.stderr.flush()
-            line = sys.stdin.readline().strip()
+            typed = sys.stdin.readline()
         except KeyboardInterrupt:
-            line = ""
+            typed = ""
+        except UnicodeDecodeError as error:
+            raise QuestionError("Standard input is not UTF-8 text.", "Save the questions as UTF-8.") from error
+        line = typed.strip()
+        if typed and not line and not on_terminal:
+            continue
         if not line:
             return
         try:
@@ -124,7 +129,7 @@ def _after_the_prose(answer: Answer, *, streamed: bool) -> str:
         lines += [f"  {hit.chunk.document}, {hit.chunk.section}" for hit in answer.retrieved[:3]]
         return "\n".join(lines) + "\n"
     lines = ["" if streamed else answer.text, ""]
-    if len(answer.sentences) > 1 or answer.sentences[0].verdict != "supported":
+    if [sentence.verdict for sentence in answer.sentences] != ["supported"]:
         for number, sentence in enumerate(answer.sentences, 1):
             markers = "".join(f"[{marker}]" for marker in sentence.markers)
             lines.append(f"Sentence {number}: {sentence.verdict} {markers}".rstrip())

@@ -18,7 +18,7 @@ def bundle(folder: Path, models: Sequence[str], flags: Mapping[str, Any]) -> Non
     """Make the folder and say how large it became."""
     settings = resolve_settings(flags)
     with LoadingDisplay() as display:
-        make_bundle(folder, settings, needed(), models or ("default", "embedder"), display.show)
+        make_bundle(folder, settings, needed(), models, display.show)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     sys.stdout.write(f"{folder} holds {size / 1e9:.1f} GB. Where there is no network: sh {folder.name}/setup.sh\n")
 

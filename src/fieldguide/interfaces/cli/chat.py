@@ -3,16 +3,15 @@
 import os
 import secrets
 import signal
-import socket
 import sys
 import threading
 import webbrowser
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from fieldguide.errors import FieldguideError, SettingsError
+from fieldguide.errors import FieldguideError
 from fieldguide.interfaces.cli.terminal import show_loading
-from fieldguide.interfaces.running import announced
+from fieldguide.interfaces.running import announced, require_free_port
 from fieldguide.settings import resolve_settings
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ def chat(flags: Mapping[str, Any], *, browser: bool = True) -> None:
     from fieldguide.interfaces.serving.access import keys_for
 
     keys = keys_for(settings)
-    _require_free_port(settings.host, settings.port)
+    require_free_port(settings.host, settings.port)
     sys.stderr.write("Starting the page ...\n")
     from fieldguide.interfaces.serving.service import Service
 
@@ -78,23 +77,9 @@ def _show_loading(service: "Service") -> None:
     else:
         sys.stderr.write("Ready.\n")
         service.warm_in_background()
-        threading.Thread(target=service.own.keep_up, args=(threading.Event(),), name="watch", daemon=True).start()
+    threading.Thread(target=service.own.keep_up, args=(threading.Event(),), name="watch", daemon=True).start()
 
 
 def _has_screen() -> bool:
     """Without a screen, Python would open a browser of text in the terminal."""
     return sys.platform in {"darwin", "win32"} or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
-
-
-def _require_free_port(host: str, port: int) -> None:
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        with socket.socket(family) as probe:
-            # As servers do: a port in its cooling-off time after a restart is free.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        raise SettingsError(
-            f"Port {port} on {host} cannot be used: {error.strerror}.",
-            f"Choose another one: fieldguide chat --port {port + 1}",
-        ) from error

@@ -23,6 +23,7 @@ def examine(flags: Mapping[str, Any], *, offline: bool, as_json: bool) -> None:
                 display.__exit__()  # a bar and lines do not mix
                 sys.stdout.write(_text(finding))
                 sys.stdout.flush()
+                display.__enter__()
     if as_json:
         sys.stdout.write(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False) + "\n")
     if not all(finding.ok for finding in findings):

@@ -15,10 +15,11 @@ from rich.console import Console
 from rich.table import Table
 
 from fieldguide.assembly import Fieldguide
-from fieldguide.errors import DocumentError
+from fieldguide.errors import Cancelled, DocumentError
 from fieldguide.indexing.collection import Collection
 from fieldguide.indexing.ingest import IngestReport
 from fieldguide.indexing.library import GUIDES
+from fieldguide.indexing.loading.kinds import short_name
 from fieldguide.indexing.own_documents import summary
 from fieldguide.interfaces.cli.terminal import LoadingDisplay, show_loading
 from fieldguide.settings import resolve_settings
@@ -58,6 +59,8 @@ def refresh(made: Fieldguide, *, as_json: bool) -> None:
         show_loading(made.loading(with_model=False))
         with LoadingDisplay() as display, _ctrl_c() as cancelled:
             report = made.own.refresh(collection.name, display.show, cancelled)
+        if cancelled.is_set():
+            raise Cancelled
         if report and not as_json:
             sys.stdout.write(f"{collection.name}: ")
             _print_report(report)
@@ -155,10 +158,11 @@ def show_document(name: str, collection: str | None, flags: Flags, *, passages: 
 def remove_documents(names: Sequence[str], collection: str | None, flags: Flags) -> None:
     """Forget documents."""
     made = Fieldguide(resolve_settings(flags))
-    for name in names:
-        found, document = _find(made, name, collection)
-        made.own.remove(found.name, [document.name])
-        sys.stdout.write(f"{document.name} is no longer in {found.name}.\n")
+    found = [(_find(made, name, collection)[0].name, name) for name in dict.fromkeys(names)]  # before any of them is gone
+    for where in dict.fromkeys(where for where, _ in found):
+        those = [name for of, name in found if of == where]
+        made.own.remove(where, those)
+        sys.stdout.write("".join(f"{name} is no longer in {where}.\n" for name in those))
     made.close()
 
 
@@ -172,7 +176,7 @@ def export_documents(folder: Path, collection: str, flags: Flags) -> None:
         for number, document in enumerate(documents, 1):
             # Names come from strangers' files: none of their parts may lead out of the folder.
             plain = "-".join(part for part in document.name.replace("\\", "/").split("/") if part not in ("", ".", ".."))
-            (folder / f"{number:05}-{plain[-100:]}.txt").write_text(store.text(document.name), encoding="utf-8")
+            (folder / f"{number:05}-{short_name(plain)}.txt").write_text(store.text(document.name), encoding="utf-8")
     except OSError as error:
         raise DocumentError(f"{folder} cannot be written: {error.strerror or error}.", "Choose another folder.") from error
     sys.stdout.write(f"{len(documents)} documents were written to {folder}.\n")
@@ -240,16 +244,18 @@ def change_collection(
 ) -> None:
     """Change how a collection is indexed and what it watches."""
     made = Fieldguide(resolve_settings(flags))
+    if chunk_tokens is not None:
+        made.library.check_size(chunk_tokens)
     if watch or unwatch:
-        if name not in made.library.names():
+        if watch and name not in made.library.names():
             show_loading(made.loading(with_model=False))  # a new collection has to know its embedder
         made.own.watch(name, watch)
         where = ", ".join(map(str, watch))
         sys.stdout.write(f"{name} watches {where}, while the page runs.\n" if watch else f"{name} watches no folder.\n")
     collection = made.library.collection(name)
-    changes = {key: json.dumps(list(values)) for key, values in zip(("include", "exclude"), patterns, strict=True) if values}
+    named = zip(("include", "exclude"), patterns, strict=True)
+    changes = {key: json.dumps([value for value in values if value]) for key, values in named if values}
     if chunk_tokens is not None:
-        made.library.check_size(chunk_tokens)
         changes["chunk_tokens"] = str(chunk_tokens)
     with collection.writing(lambda: None):
         collection.store.change_settings(**changes)

@@ -40,7 +40,7 @@ def evaluate(
     if split and split not in get_args(Split):
         raise EvaluationError(f"There is no split '{split}'.", "Known: dev, test.")
     chosen: Mode = mode
-    _require_own_paths(questions_path, answers, report)
+    _require_own_paths(questions_path, answers, report, against)
     questions = load_questions(questions_path, _warn)
     questions = [question for question in questions if split in (None, question.split)][:limit]
     earlier = _read_figures(against) if against else None
@@ -122,11 +122,12 @@ def _read_figures(path: Path) -> Figures:
     return content
 
 
-def _require_own_paths(questions: Path, answers: Path, report: Path) -> None:
+def _require_own_paths(questions: Path, answers: Path, report: Path, against: Path | None) -> None:
     """No file of the evaluation may overwrite another one."""
-    paths = [questions, answers, run_file(answers), report, report.with_suffix(".json")]
+    paths = [questions, answers, run_file(answers), report, report.with_suffix(".json"), *([against] if against else [])]
     if len({path.resolve() for path in paths}) < len(paths):
         raise EvaluationError(
-            f"Questions, answers and report ({report}, {report.with_suffix('.json')}) would overwrite each other.",
+            "Questions, answers, the report to compare with and the new one "
+            f"({report}, {report.with_suffix('.json')}) would overwrite each other.",
             "Give each a name of its own, the report's ending in .md.",
         )

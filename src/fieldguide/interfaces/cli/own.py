@@ -97,8 +97,12 @@ def _reindex(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> N
 def _set(
     name: Name,
     chunk_tokens: Annotated[int | None, typer.Option("--chunk-tokens", help="Size of passages, 40 to 240.")] = None,
-    include: Annotated[list[str] | None, typer.Option("--include", help="In watched folders, only what matches.")] = None,
-    exclude: Annotated[list[str] | None, typer.Option("--exclude", help="In watched folders, nothing that matches.")] = None,
+    include: Annotated[
+        list[str] | None, typer.Option("--include", help="In watched folders, only what matches ('': all).")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", help="In watched folders, nothing that matches ('': none).")
+    ] = None,
     watch: Annotated[
         list[Path] | None, typer.Option("--watch", help="A folder whose files belong here, now and later.")
     ] = None,
@@ -108,5 +112,9 @@ def _set(
     """Change how a collection is indexed, and which folders it watches."""
     from fieldguide.interfaces.cli.documents import change_collection
 
+    if watch and unwatch:
+        raise typer.BadParameter("--watch and --unwatch together say nothing: give one of them.")
+    if not (watch or unwatch or include or exclude or chunk_tokens is not None):
+        raise typer.BadParameter("There is nothing to change: give an option.")
     patterns = (include or (), exclude or ())
     change_collection(name, {"data_dir": data_dir}, patterns, chunk_tokens=chunk_tokens, watch=watch or (), unwatch=unwatch)

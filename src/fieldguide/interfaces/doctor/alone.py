@@ -31,7 +31,9 @@ def refuse(event, arguments):
     if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
         address = arguments[0] if event == "socket.getaddrinfo" else arguments[1]
         host = address[0] if isinstance(address, tuple) else address
-        if isinstance(host, str) and host and not host.startswith(("127.", "/", "\\0", "localhost", "::1")):
+        if isinstance(host, str) and host.startswith(("127.", "localhost", "::1")):
+            raise ConnectionRefusedError("a Fieldguide that runs here could answer, and is not guarded")
+        if isinstance(host, str) and host and not host.startswith(("/", "\\0")):
             sys.stderr.write(f"outside call: {{event}} {{host}}\\n")
             os._exit({_ENDED_BY_GUARD})
 sys.addaudithook(refuse)

@@ -2,22 +2,23 @@
 
 import os
 import shutil
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import fieldguide
 from fieldguide import data_folder, engines, locations, offline
 from fieldguide.errors import FieldguideError, WeightsError, unforeseen
 from fieldguide.events import Loading
+from fieldguide.generation.passage_cache import PassageCache
 from fieldguide.indexing.documents import read_folder
 from fieldguide.indexing.index import current_generation, open_index, read_manifest
 from fieldguide.indexing.library import Library
 from fieldguide.interfaces.conversations import from_json
-from fieldguide.interfaces.running import RunningFieldguide
+from fieldguide.interfaces.running import RunningFieldguide, require_free_port
 from fieldguide.retrieval.embedder import Embedder
-from fieldguide.retrieval.vector_store import ServedVectorStore
+from fieldguide.retrieval.vector_store import require_server
 from fieldguide.settings import Settings
 from fieldguide.weights.catalog import Weights, load_catalog
 from fieldguide.weights.download import GGUF_MAGIC, verify
@@ -73,7 +74,7 @@ def _model(settings: Settings, report: Report) -> str:
         return f"{settings.llm_url} answers, its model is {model.name}; gate by search alone, no passage cache"
     if settings.model.endswith(".gguf") or "/" in settings.model or "\\" in settings.model:
         try:
-            with open(settings.model, "rb") as stream:
+            with Path(settings.model).expanduser().open("rb") as stream:
                 if stream.read(len(GGUF_MAGIC)) != GGUF_MAGIC:
                     raise WeightsError(f"{settings.model} is not a GGUF file.", "Give another path as model.")
         except OSError as error:
@@ -106,7 +107,7 @@ def _disk(settings: Settings) -> str:
         there = next(path for path in (folder, *folder.parents) if path.is_dir())
         free.append((shutil.disk_usage(there).free / 1e9, there))
     least, where = min(free)
-    kept = sum(path.stat().st_size for path in (settings.data_dir / "passage-cache").glob("**/*") if path.is_file())
+    kept = PassageCache(settings.data_dir / "passage-cache", 0).size
     needed = _FREE_GB + max(0.0, settings.passage_cache_gb - kept / 1e9) * (not settings.llm_url)
     if least < needed:
         remedy = "Make room, or set FIELDGUIDE_PASSAGE_CACHE_GB lower."
@@ -175,24 +176,17 @@ def _conversations(settings: Settings) -> str:
 
 
 def _port(settings: Settings) -> str:
-    if RunningFieldguide(f"http://{settings.host}:{settings.port}").status().get("instance"):
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    if RunningFieldguide(f"http://{host}:{settings.port}", token=settings.token).status().get("instance"):
         return f"a Fieldguide runs at {settings.port}"
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            remedy = f"Choose another one: fieldguide chat --port {settings.port + 1}"
-            raise _NotInOrder(f"{settings.port} on {settings.host} cannot be used: {error.strerror}.", remedy) from error
+    require_free_port(settings.host, settings.port)
     return f"{settings.port} on {settings.host} is free"
 
 
 def _chroma(settings: Settings) -> str:
     if not settings.chroma_url:
         return "none is used; vectors stand in the data folder"
-    store = ServedVectorStore(settings.chroma_url, "doctor")
-    store.forget_all()
-    store.close()
+    require_server(settings.chroma_url)
     return f"{settings.chroma_url} answers"
 
 

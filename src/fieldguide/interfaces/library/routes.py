@@ -106,15 +106,16 @@ class _Page:
         path = self._work.uploads / batch / place
         path.parent.mkdir(parents=True, exist_ok=True)
         size = 0
-        with path.open("wb") as out:
-            async for piece in request.stream():
-                size += len(piece)
-                if size > MAX_BYTES:
-                    break
-                await run_in_threadpool(out.write, piece)
-        if size > MAX_BYTES:
-            path.unlink()
-            raise DocumentError(f"{name} is larger than {MAX_BYTES // 1_000_000} MB.", "Cut it into parts.")
+        try:
+            with path.open("wb") as out:
+                async for piece in request.stream():
+                    size += len(piece)
+                    if size > MAX_BYTES:
+                        raise DocumentError(f"{name} is larger than {MAX_BYTES // 1_000_000} MB.", "Cut it into parts.")
+                    await run_in_threadpool(out.write, piece)
+        except BaseException:  # a disk that is full, or a browser that has gone: half a file is of no use
+            path.unlink(missing_ok=True)
+            raise
         self._uploaded.setdefault(batch, {})[place] = name
         return JSONResponse({})
 
@@ -130,10 +131,11 @@ class _Page:
         return JSONResponse({})
 
     def _ingest(self, asked: dict[str, Any]) -> None:
+        collection = self._fieldguide.library.checked_name(asked["collection"])
         files = self._uploaded.pop(asked.get("batch", ""), {})
         if not files:
             raise DocumentError("Nothing was uploaded.", "Choose files first.")
-        self._work.add(self._fieldguide.library.checked_name(asked["collection"]), asked["batch"], files)
+        self._work.add(collection, asked["batch"], files)
 
     def _reindex(self, asked: dict[str, Any]) -> None:
         own, work, name = self._fieldguide.own, self._work, self._fieldguide.library.collection(asked["collection"]).name

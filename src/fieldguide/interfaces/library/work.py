@@ -73,11 +73,6 @@ class Work:
 
         self.start(f"Adding {len(names)} {'file' if len(names) == 1 else 'files'} to {collection}", job)
 
-    def close(self) -> None:
-        """End what is under way and forget what was uploaded but not asked to be ingested."""
-        self.cancel()
-        shutil.rmtree(self.uploads, ignore_errors=True)
-
     def _run(self) -> None:
         while True:
             title, job = self._jobs.get()
@@ -94,4 +89,5 @@ class Work:
                 result["problem"] = str(unforeseen(error))
             self._results = [*self._results[1 - _LOG_KEPT :], result]
             self._under_way, self._loading = "", None
-            self._waiting -= 1
+            with self._lock:
+                self._waiting -= 1
