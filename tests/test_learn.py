@@ -240,8 +240,9 @@ def test_a_job_can_be_asked_for_until_thirty_others_have_come_after_it(fieldguid
     fieldguide = fieldguide_with(ScriptedModel())
     laboratory = Laboratory(fieldguide)
     jobs = []
+    own = laboratory._keep(shipped()["alone"])
     for _ in range(31):
-        jobs.append(laboratory.measure({"trace": "alone"}))  # a run that has nothing to measure is over at once
+        jobs.append(laboratory.measure({"trace": own}))  # a run that has nothing to measure is over at once
         ended(laboratory, jobs[-1])
     assert laboratory.progress(jobs[1])["done"]
     assert "no longer known" in laboratory.progress(jobs[0])["failure"]
@@ -393,3 +394,9 @@ def test_marks_do_not_overlap_and_escape_what_they_mark():
 def test_tables_and_bars_escape_their_cells():
     assert "<b>" not in table("t", ("<b>",), [("<b>",)])
     assert "<b>" not in bars("<b>", [("<b>'", 1.0, "<b>")], 1.0)
+
+
+def test_a_shipped_run_is_not_measured_anew(fieldguide_with):
+    fieldguide = fieldguide_with(ScriptedModel())
+    assert "Only a run of your own" in Laboratory(fieldguide).measure({"trace": "gan"})["failure"]
+    fieldguide.close()

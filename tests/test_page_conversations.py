@@ -64,6 +64,22 @@ def test_conversations_are_listed_by_their_first_question_and_opened_by_a_click(
         assert answers(page) == [f"{GOOD} [1]"]
 
 
+def test_a_conversation_that_is_deleted_while_it_is_answered_stays_deleted(browser, serve, settings):
+    with opened(browser, serve(SlowModel([GOOD, "word " * 100, TALL])), **WIDE) as (page, _, errors):
+        ask(page, QUESTION)
+        finished(page)
+        ask(page, OTHER)
+        says(page, "#under-way", "word")
+        page.get_by_role("button", name=f"Delete: {QUESTION}").click()
+        says(page, "#conversation", "Ask the guides")
+        ask(page, OTHER)
+        finished(page)
+        assert answers(page) == [f"{TALL} [1]"]
+        assert kept(page) == [OTHER]
+        assert len(list((settings.data_dir / "conversations").rglob("*.json"))) == 1
+        assert errors == []
+
+
 def test_conversations_are_searched(browser, serve):
     with opened(browser, serve(ScriptedModel([GOOD, TALL])), **WIDE) as (page, _, _):
         ask_two(page)

@@ -94,7 +94,8 @@ class ConversationStore:
     def put(self, owner: str, identifier: str, position: int, exchange: Exchange) -> Conversation:
         """Finish the exchange that was begun at this position.
 
-        Where another tab has gone on with the same conversation meanwhile, the exchange is added at its end.
+        Where another tab has gone on with the same conversation meanwhile, the exchange is added at its end. What was deleted
+        meanwhile is not kept again.
         """
         with self._lock:
             kept = self.load(owner, identifier)
@@ -104,7 +105,10 @@ class ConversationStore:
                 exchanges = (*kept.exchanges[:position], exchange, *kept.exchanges[position + 1 :])
             else:
                 exchanges = (*kept.exchanges, exchange)
-            return self.save(owner, replace(kept, exchanges=exchanges))
+            held, path = replace(kept, exchanges=exchanges), self._path(owner, identifier)
+            if not path.exists() and path.with_name(path.name + ".deleted").exists():
+                return held  # deleted while the answer was written: it stays so
+            return self.save(owner, held)
 
     def list(self, owner: str, words: str = "", limit: int | None = LISTED) -> Listing:
         """The owner's latest conversations, or all that mention these words, and what cannot be used."""
@@ -159,10 +163,13 @@ class ConversationStore:
 
 def _files(folder: Path) -> Iterator[tuple[int, int, int, str]]:
     """When each file was changed, its size and number, by which a change is known, and its path."""
-    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+    with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.endswith(".json"):
-                stat = entry.stat()
+                try:
+                    stat = entry.stat()
+                except OSError:  # it has gone meanwhile
+                    continue
                 yield stat.st_mtime_ns, stat.st_size, stat.st_ino, entry.path
 
 
@@ -172,7 +179,7 @@ def _glance(text: bytes, origin: str) -> Kept | None:
     try:
         said = [(e["question"], e["answer"]["text"] if e["answer"] else e["written"]) for e in held["exchanges"]]
         title = shortened(said[0][0]) if said else ""
-        kept = Kept(held["id"], held["changed_at"], title, " ".join(map(" ".join, said)).casefold())
+        kept = Kept(Path(origin).stem, held["changed_at"], title, " ".join(map(" ".join, said)).casefold())
     except (KeyError, TypeError):
         from_json(text, origin)  # which tells what is wrong with it
         raise

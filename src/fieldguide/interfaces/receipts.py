@@ -48,9 +48,10 @@ def _body(exchange: Exchange) -> list[str]:
     else:
         parts.append(_inert(answer_text(answer)))
         for c in answer.citations:
-            parts.append(f"> {_line(c.quote)}\n>\n> [{c.marker}] `{c.document}`, {_line(c.section)}")
+            document = " ".join(c.document.replace("`", "'").split())
+            parts.append(f"> {_line(c.quote)}\n>\n> [{c.marker}] `{document}`, {_line(c.section)}")
         if answer.note:
-            parts.append(answer.note)
+            parts.append(_inert(answer.note))
     if exchange.alone is not None:
         parts += ["### Without the guides (not checked)", _inert(exchange.alone)]
     return parts
@@ -66,7 +67,7 @@ def _receipt(receipt: Receipt) -> str:
         f"temperature {receipt.temperature:g}, seed {receipt.seed}",
         f"asked {receipt.asked_at}",
     ]
-    return f"<sub>{'; '.join(facts)}</sub>"
+    return f"<sub>{'; '.join(map(_line, facts))}</sub>"
 
 
 def _line(text: str) -> str:

@@ -54,6 +54,7 @@ class Laboratory:
         self._fieldguide = fieldguide
         self._live: dict[str, Trace] = {}
         self._jobs: dict[str, _Job] = {}
+        self._lock = threading.Lock()
 
     def show(self, order: Order) -> Reply:
         """A run as HTML, by its name."""
@@ -75,10 +76,13 @@ class Laboratory:
 
     def measure(self, order: Order) -> Reply:
         """Measure what each passage did to the answer of a live run; the reply names the job."""
-        return self._told(lambda: self._start(_Job(str(order.get("trace"))), self._measure))
+        return self._told(lambda: self._start(_Job(self._live_name(order)), self._measure))
 
     def progress(self, order: Order) -> Reply:
         """How far a job is; when it is done, what came of it."""
+        return self._told(lambda: self._progress(order))
+
+    def _progress(self, order: Order) -> Reply:
         job = self._jobs.get(str(order.get("job")))
         if job is None:
             return {"failure": "This run is no longer known. Start it again."}
@@ -97,6 +101,9 @@ class Laboratory:
 
     def recut(self, order: Order) -> Reply:
         """A guide cut by counting words, and which of three questions fail by their words alone; `job` names the search."""
+        return self._told(lambda: self._recut(order))
+
+    def _recut(self, order: Order) -> Reply:
         document = read_document(locations.guides_folder() / recut.GUIDE)
         size, overlap = (_between(order.get(name), low, high) for name, low, high in (("size", 10, 200), ("overlap", 0, 60)))
         cuts = recut.cut(document.text, size, overlap)
@@ -143,16 +150,18 @@ class Laboratory:
         return self._start(_Job(base, experiment), lambda job: self._run(job, question or changed.question, order))
 
     def _start(self, job: _Job, work: Callable[[_Job], None]) -> Reply:
-        under_way = [each for each in self._jobs.values() if not each.done and not each.cancellation.is_cancelled]
-        if len(under_way) >= _AT_ONCE:
-            raise QuestionError(
-                f"{_AT_ONCE} live runs are under way already, perhaps in other tabs.", "Wait until one is done, or stop one."
-            )
-        too_many = max(0, len(self._jobs) + 1 - _KEPT)
-        for over in [each for each, known in self._jobs.items() if known.done][:too_many]:
-            del self._jobs[over]
         name = secrets.token_hex(6)
-        self._jobs[name] = job
+        with self._lock:
+            under_way = [each for each in self._jobs.values() if not each.done and not each.cancellation.is_cancelled]
+            if len(under_way) >= _AT_ONCE:
+                raise QuestionError(
+                    f"{_AT_ONCE} live runs are under way already, perhaps in other tabs.",
+                    "Wait until one is done, or stop one.",
+                )
+            too_many = max(0, len(self._jobs) + 1 - _KEPT)
+            for over in [each for each, known in self._jobs.items() if known.done][:too_many]:
+                del self._jobs[over]
+            self._jobs[name] = job
 
         def run() -> None:
             try:
@@ -201,10 +210,16 @@ class Laboratory:
     def _with_cold(self, trace: Trace, base: Trace, *, is_repeat: bool) -> Trace:
         """Where the same question was asked live before with nothing cached, that run's times stand beside these."""
         known = base.first(Reading)
-        was_cold = base in self._live.values() and known is not None and not any(known.passages_from_cache)
+        was_cold = base in list(self._live.values()) and known is not None and not any(known.passages_from_cache)
         if is_repeat and was_cold and base.question == trace.question:
             return replace(trace, cold=durations(base))
         return trace
+
+    def _live_name(self, order: Order) -> str:
+        name = str(order.get("trace"))
+        if name not in self._live:
+            raise QuestionError("Only a run of your own can be measured.", "Ask the question live first.")
+        return name
 
     def _measure(self, job: _Job) -> None:
         trace = self._trace(job.base)
@@ -217,9 +232,10 @@ class Laboratory:
 
     def _keep(self, trace: Trace) -> str:
         name = f"live-{secrets.token_hex(4)}"
-        while len(self._live) >= _KEPT:
-            del self._live[next(iter(self._live))]
-        self._live[name] = trace
+        with self._lock:
+            while len(self._live) >= _KEPT:
+                del self._live[next(iter(self._live))]
+            self._live[name] = trace
         return name
 
     def _trace(self, name: str) -> Trace:

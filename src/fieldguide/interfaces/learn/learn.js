@@ -7,7 +7,8 @@ const blank = () => ({ done: [], right: 0, guessed: [], presenter: false });
 
 let kept = blank();
 try {
-  kept = { ...blank(), ...JSON.parse(localStorage.getItem(KEPT) ?? "{}") };
+  const found = { ...blank(), ...JSON.parse(localStorage.getItem(KEPT) ?? "{}") };
+  if (Array.isArray(found.done) && Array.isArray(found.guessed)) kept = found;
 } catch {
   // a browser that keeps nothing, or something else under this name, is no reason to fail
 }
@@ -70,17 +71,24 @@ async function openLesson(name) {
   // What the task opens is left to the learner: the run and the box are only outlined.
   const asksToOpen = open.dataset.doneBy.includes("trace:") || open.dataset.doneBy.includes("stage:");
   closeStage();
-  if (!open.dataset.doneBy.includes("trace:")) await show(open.dataset.trace);
-  else find("#runs").classList.add("fl-outlined");
+  if (open.dataset.doneBy.includes("trace:")) find("#runs").classList.add("fl-outlined");
+  else if (!(await show(open.dataset.trace))) return;
   if (!asksToOpen) openStage(open.dataset.stage, { scroll: false });
   find(`.fl-box[data-stage="${open.dataset.stage}"]`)?.classList.add("fl-outlined");
 }
 
 // Runs and their stages
+let showing = 0;
+// Whether the run is shown now: another one may have been chosen before it came.
 async function show(name, { stage: wanted = stage, force = false } = {}) {
+  const [mine, count] = [++showing, counting()];
   if (name !== trace() || force) {
-    const reply = await server.show({ trace: name });
-    if (reply.failure) return say(reply.failure);
+    const reply = await served("show", { trace: name });
+    if (mine !== showing) return false;
+    if (reply.failure) {
+      say(reply.failure);
+      return false;
+    }
     find("#run").innerHTML = reply.html; // escaped by the server
   }
   const choice = find("#runs");
@@ -88,7 +96,8 @@ async function show(name, { stage: wanted = stage, force = false } = {}) {
   closeStage();
   if (wanted) openStage(wanted, { scroll: false });
   address();
-  happened(`trace:${name}`);
+  count(`trace:${name}`);
+  return true;
 }
 
 function closeStage() {
@@ -122,12 +131,13 @@ function say(message) {
   find("#live").textContent = message;
 }
 
+let comparing = 0;
 let searching = ""; // the search among the pieces of a guide that is under way
 const forms = {
   ask: async (form) => {
     const question = new FormData(form).get("question");
     const count = counting();
-    const reply = await follow(await server.begin({ question, base: trace() }));
+    const reply = await follow(await served("begin", { question, base: trace() }));
     if (reply?.trace) await show(reply.trace);
     if (reply) count("ask");
   },
@@ -136,7 +146,7 @@ const forms = {
     const count = counting();
     find("#changes").textContent = "";
     find("#live").scrollIntoView({ block: "nearest" });
-    const reply = await follow(await server.begin(order));
+    const reply = await follow(await served("begin", order));
     if (!reply?.html) return;
     find("#changes").innerHTML = reply.html; // escaped by the server
     find("#changes").scrollIntoView({ block: "nearest" });
@@ -145,7 +155,9 @@ const forms = {
   compare: async (form) => {
     const [box, count] = [find(".fl-compared"), counting()];
     box.textContent = "Comparing; the small model may have to be loaded first.";
-    const reply = await server.compare(Object.fromEntries(new FormData(form)));
+    const mine = ++comparing;
+    const reply = await served("compare", Object.fromEntries(new FormData(form)));
+    if (mine !== comparing) return;
     if (reply.failure) box.textContent = reply.failure;
     else {
       box.innerHTML = reply.html; // escaped by the server
@@ -153,10 +165,10 @@ const forms = {
       count("compare");
     }
   },
-  recut: async (form) => {
+  recut: async (form, count = counting()) => {
     const order = Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, Number(value)]));
-    const [box, status, count] = [find(".fl-recut"), find(".fl-recut-status"), counting()];
-    if (searching) server.stop({ job: searching });
+    const [box, status] = [find(".fl-recut"), find(".fl-recut-status")];
+    if (searching) served("stop", { job: searching });
     const mine = (searching = String(Math.random())); // until the search has a name, no other may follow it
     const shown = (reply) => {
       const guide = find(".fl-guide", box)?.scrollTop ?? 0;
@@ -164,9 +176,9 @@ const forms = {
       find(".fl-guide", box).scrollTop = guide;
       count("recut", ...(reply.fails ? ["recut:fails"] : []));
     };
-    const begun = await server.recut(order);
-    if (searching !== mine) return begun.job && server.stop({ job: begun.job });
-    shown(begun);
+    const begun = await served("recut", order);
+    if (searching !== mine) return begun.job && served("stop", { job: begun.job });
+    if (begun.html) shown(begun);
     searching = begun.job ?? "";
     const reply = await waited(begun, (text) => (status.textContent = text), () => searching === begun.job);
     if (reply?.html) shown(reply);
@@ -199,9 +211,9 @@ const deeds = {
     drawLessons();
   },
   token: (button) => chooseToken(button),
-  open: (button) => show(button.dataset.trace, { stage: button.dataset.stage }).then(() => run().scrollIntoView()),
+  open: async (button) => (await show(button.dataset.trace, { stage: button.dataset.stage })) && run().scrollIntoView(),
   failure: async (button) => {
-    await show(button.dataset.trace, { stage: "" });
+    if (!(await show(button.dataset.trace, { stage: "" }))) return;
     openStage(button.dataset.stage);
     const form = button.dataset.settings && find(`#stage-${button.dataset.stage} form`);
     if (!form) return;
@@ -213,15 +225,15 @@ const deeds = {
     await forms[form.dataset.learnForm](form);
   },
   again: async () => {
-    const reply = await follow(await server.begin({ again: true, base: trace() }));
+    const reply = await follow(await served("begin", { again: true, base: trace() }));
     if (reply?.trace) await show(reply.trace);
   },
   influence: async () => {
     const name = trace();
-    const reply = await follow(await server.measure({ trace: name }));
-    if (reply?.trace) await show(reply.trace, { stage: "influence", force: true });
+    const reply = await follow(await served("measure", { trace: name }));
+    if (reply?.trace && trace() === name) await show(reply.trace, { stage: "influence", force: true });
   },
-  stop: () => job && server.stop({ job }),
+  stop: () => job && served("stop", { job }),
   presenter: () => {
     kept.presenter = !kept.presenter;
     keep();
@@ -229,6 +241,7 @@ const deeds = {
     address();
   },
   reset: async () => {
+    unfollow();
     kept = blank();
     lesson = "";
     keep();
@@ -262,7 +275,7 @@ element.addEventListener("input", (event) => {
   const form = slider.closest("[data-learn-form=recut]");
   if (!form) return;
   clearTimeout(recutting);
-  recutting = setTimeout(() => forms.recut(form), 150);
+  recutting = setTimeout(forms.recut, 150, form, counting());
 });
 element.addEventListener("change", (event) => event.target.id === "runs" && show(event.target.value));
 for (const kind of ["mouseover", "focusin"]) {
@@ -280,21 +293,3 @@ document.addEventListener("keydown", (event) => {
     box.focus();
   }
 });
-
-// Deep links: ?lesson=NAME&question=RUN (or a question to be asked live)&presenter=1
-async function start() {
-  if (!find(".fl-lesson")) return setTimeout(start, 20);
-  const wanted = new URLSearchParams(location.search);
-  if (wanted.get("presenter") === "1") kept.presenter = true;
-  drawLessons();
-  const question = wanted.get("question");
-  const known = question && [...find("#runs").options].some((option) => option.value === question);
-  if (wanted.get("lesson") && find(`.fl-lesson[data-lesson="${CSS.escape(wanted.get("lesson"))}"]`)) await openLesson(wanted.get("lesson"));
-  if (known) await show(question);
-  else if (question) {
-    find("#fl-question").value = question;
-    forms.ask(find("[data-learn-form=ask]"));
-  }
-  document.body.classList.add("fl-started");
-  tellReadiness();
-}

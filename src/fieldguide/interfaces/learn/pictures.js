@@ -1,4 +1,4 @@
-// The second half of learn.js: pictures that answer to the learner, and jobs that are waited for. Both run as one script.
+// The second part of learn.js: pictures that answer to the learner, and jobs that are waited for. Both run as one script.
 
 // Words that met
 function light(mark) {
@@ -69,34 +69,48 @@ function address() {
 
 // Jobs: a live question, an experiment, a measurement
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+async function served(name, order) {
+  const lost = { failure: "Fieldguide does not answer. Start it again with: fieldguide chat", lost: true };
+  try {
+    return (await server[name](order)) ?? lost; // Gradio gives nothing where a request fails
+  } catch {
+    return lost;
+  }
+}
+
 async function waited(begun, said, isWanted) {
   if (begun.failure) {
     said(begun.failure);
     return null;
   }
-  try {
-    for (;;) {
-      const reply = await server.progress({ job: begun.job });
-      if (!isWanted()) return null;
-      said(reply.failure || `${reply.status ?? ""}${reply.text ? `: ${reply.text}` : ""}`);
-      if (reply.failure) return null;
-      if (reply.done) return reply;
-      await pause(250);
-    }
-  } catch {
-    said("Fieldguide does not answer. Start it again with: fieldguide chat");
-    return null;
+  for (;;) {
+    const reply = await served("progress", { job: begun.job });
+    if (!isWanted()) return null;
+    said(reply.failure || `${reply.status ?? ""}${reply.text ? `: ${reply.text}` : ""}`);
+    if (reply.failure && !reply.lost) return null;
+    if (reply.done) return reply;
+    await pause(reply.lost ? 2000 : 250); // it may only be busy
   }
 }
 
 // One job at a time keeps the page busy and can be stopped.
+function unfollow() {
+  if (job) served("stop", { job });
+  job = "";
+  document.body.classList.remove("fl-busy");
+}
+
 async function follow(begun) {
   if (!begun.failure) {
+    unfollow();
     job = begun.job;
     document.body.classList.add("fl-busy");
   }
   const reply = await waited(begun, say, () => job === begun.job);
-  if (job === begun.job) document.body.classList.remove("fl-busy");
+  if (job === begun.job) {
+    job = "";
+    document.body.classList.remove("fl-busy");
+  }
   return reply;
 }
 
@@ -104,12 +118,38 @@ async function follow(begun) {
 async function tellReadiness() {
   const state = find("#engine-state");
   for (;;) {
-    const { ready, status, failure } = await server.ready({});
-    if (failure) state.textContent = `Recorded runs only: ${failure}`;
+    const { ready, status, failure, lost } = await served("ready", {});
+    if (lost) state.textContent = failure;
+    else if (failure) state.textContent = `Recorded runs only: ${failure}`;
     else if (ready) state.textContent = "The model is ready: questions and experiments run live.";
     else state.textContent = `Recorded runs work at once; live ones wait for the model. ${status}`;
-    if (ready || failure) return;
+    if (ready || (failure && !lost)) return;
     await pause(2000);
+  }
+}
+
+// Deep links: ?lesson=NAME&question=RUN (or a question to be asked live)&presenter=1
+async function start() {
+  if (!find(".fl-lesson")) return setTimeout(start, 20);
+  try {
+    await followLink();
+  } finally {
+    document.body.classList.add("fl-started");
+    tellReadiness();
+  }
+}
+
+async function followLink() {
+  const wanted = new URLSearchParams(location.search);
+  if (wanted.get("presenter") === "1") kept.presenter = true;
+  drawLessons();
+  const question = wanted.get("question");
+  const known = question && [...find("#runs").options].some((option) => option.value === question);
+  if (wanted.get("lesson") && find(`.fl-lesson[data-lesson="${CSS.escape(wanted.get("lesson"))}"]`)) await openLesson(wanted.get("lesson"));
+  if (known) await show(question);
+  else if (question) {
+    find("#fl-question").value = question;
+    forms.ask(find("[data-learn-form=ask]"));
   }
 }
 

@@ -223,11 +223,16 @@ async function drawPlots(root = document) {
     const wanted = [canvas.clientWidth, letterSize(), colour("--fg-ink"), figure.dataset.content].join();
     if (figure.drawn === wanted) continue;
     figure.drawn = wanted;
-    const content = (figure.content = JSON.parse(figure.dataset.content));
+    const content = JSON.parse(figure.dataset.content);
     try {
       const { newPlot, react } = await loadPlotly();
+      if (!figure.offsetParent) {
+        figure.drawn = ""; // closed while Plotly was loaded: it has no width now
+        continue;
+      }
       const made = kinds[figure.dataset.plot](content, canvas.clientWidth);
       await (canvas.data ? react : newPlot)(canvas, made.data, made.layout, CONFIG);
+      figure.content = content;
     } catch (error) {
       figure.drawn = "";
       tell(figure, "This picture could not be drawn; its numbers stand in the table below.");

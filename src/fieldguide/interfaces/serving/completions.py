@@ -99,14 +99,12 @@ class _Question:
 
         looking = asyncio.create_task(stop_when_alone())
         try:
-            async for event in self.events():
-                if isinstance(event, Finished):
-                    return event.answer
-                if isinstance(event, Failed):
-                    return event
+            # To the very end: only then is the line free for whoever asks next.
+            *_, last = [event async for event in self.events()]
         finally:
             looking.cancel()
-        raise AssertionError("a stream ends with Finished or Failed")
+        assert isinstance(last, Finished | Failed)
+        return last.answer if isinstance(last, Finished) else last
 
     def completion(self, answer: Answer) -> Completion:
         """The answer in OpenAI's form."""

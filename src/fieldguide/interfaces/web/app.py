@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
+from fieldguide.answering.waiting_line import LIMIT
 from fieldguide.interfaces.api import PATHS
 from fieldguide.interfaces.conversation_store import ConversationStore
 from fieldguide.interfaces.conversations import Conversation
@@ -26,7 +27,8 @@ from fieldguide.interfaces.web.policy import StayOnThisMachine
 from fieldguide.interfaces.web.routes import routes
 from fieldguide.interfaces.web.shelf import Shelf
 
-_MANY_AT_ONCE = 40  # waiting happens in our own line, where its position can be shown
+_MANY_AT_ONCE = 2 * LIMIT  # waiting happens in our own line, where its position can be shown
+_THREADS = 4 * LIMIT  # each who waits holds one, and a stop must never wait for one
 
 
 def create_app(fieldguide: Service) -> gr.Blocks:
@@ -34,7 +36,8 @@ def create_app(fieldguide: Service) -> gr.Blocks:
     store = ConversationStore(fieldguide.settings.data_dir / "conversations")
     with gr.Blocks(title="Fieldguide", analytics_enabled=False, fill_width=True) as page:
         parts = build_parts(drawn(fieldguide, Conversation(""), ""), fieldguide.models(), fieldguide.settings.model)
-        _wire(page, parts, Asking(fieldguide, store, parts), Shelf(fieldguide, store, parts))
+        asking = Asking(fieldguide, store, parts)
+        _wire(page, parts, asking, Shelf(fieldguide, store, parts, asking.leave))
     add_learn_page(page, fieldguide)
     page.fieldguide = fieldguide
     own = [*routes(fieldguide, store), *library_routes(fieldguide, Work(fieldguide)), *plotting.routes()]
@@ -50,6 +53,7 @@ def _wire(page: gr.Blocks, parts: Parts, asking: Asking, shelf: Shelf) -> None:
     answering: dict[str, Any] = {**quiet, "outputs": everything, "concurrency_limit": _MANY_AT_ONCE}
     # Gradio's "once" would drop a question that comes between an answer's last redraw and its end. `Asking` tells them apart.
     asked: dict[str, Any] = {**answering, "trigger_mode": "multiple"}
+    clicked: dict[str, Any] = {**at_once, "trigger_mode": "multiple"}  # nor may it drop the second of two quick clicks
     place = [parts.owner, parts.current]
     how = [parts.length, parts.alone, parts.where]
     script = parts.announcer
@@ -59,18 +63,16 @@ def _wire(page: gr.Blocks, parts: Parts, asking: Asking, shelf: Shelf) -> None:
     parts.stop.click(asking.stop, None, None, **silent)
 
     page.load(shelf.arrive, [parts.owner, parts.last], **at_once)
-    script.open(asking.leave, None, None, **silent)
-    parts.new.click(asking.leave, None, None, **silent)
-    script.open(shelf.open, parts.owner, **at_once)
-    parts.new.click(shelf.new, parts.owner, **at_once)
+    script.open(shelf.open, parts.owner, **clicked)
+    parts.new.click(shelf.new, parts.owner, **clicked)
     parts.search.change(shelf.search, [parts.search, *place], **at_once)
-    script.delete(shelf.delete, [parts.search, *place], **at_once)
-    script.list_all(shelf.list_all, place, **at_once)
-    script.restore(shelf.restore, parts.owner, **at_once)
-    script.add_copy(shelf.add_copy, parts.owner, **at_once)
-    script.edit(shelf.edit, place, **at_once)
-    script.cancel(shelf.cancel_edit, **at_once)
-    parts.model.input(asking.choose_model, parts.model, **answering)
+    script.delete(shelf.delete, [parts.search, *place], **clicked)
+    script.list_all(shelf.list_all, place, **clicked)
+    script.restore(shelf.restore, parts.owner, **clicked)
+    script.add_copy(shelf.add_copy, parts.owner, **clicked)
+    script.edit(shelf.edit, place, **clicked)
+    script.cancel(shelf.cancel_edit, **clicked)
+    parts.model.input(asking.choose_model, parts.model, **answering, trigger_mode="always_last")
     page.unload(asking.leave)
 
 
@@ -88,6 +90,8 @@ def launch(
         quiet=True,
         run_history=False,
         ssr_mode=False,
+        max_threads=_THREADS,
+        _frontend=False,  # else the start fails on a busy machine, where the page takes longer than Gradio's three seconds
         footer_links=[],
         theme=theme(),
         css=CSS,

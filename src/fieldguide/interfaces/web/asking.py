@@ -162,11 +162,13 @@ class Asking:
                 yield from self._redraws(from_memory, progress.take_alone, progress, tab, mine)
 
             done, trouble = self._keep(place, progress.exchange(self._receipt(progress, options)), trouble)
+            finished = self._finished(owner, done, progress, trouble)
             if self._running.get(tab) is mine:
                 del self._running[tab]
-                yield self._finished(owner, done, progress, trouble)
+                yield finished
             elif tab not in self._running:  # a redraw may have been on its way when the tab turned to something else
-                yield {self._parts.under_way: ""}
+                progress.status = ""
+                yield {self._parts.under_way: "", **self._status(progress, going_on=False)}
 
     @contextmanager
     def _turn(self, tab: str) -> Iterator[Cancellation | None]:
@@ -178,6 +180,7 @@ class Asking:
         try:
             yield mine
         finally:
+            mine.cancel()  # nobody is there any more, if this did not come to its end
             if self._running.get(tab) is mine:
                 del self._running[tab]
 

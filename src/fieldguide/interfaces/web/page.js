@@ -4,13 +4,16 @@
 const find = (selector, root = document) => root.querySelector(selector);
 const box = () => find("#question textarea");
 const narrow = () => window.matchMedia("(max-width: 1099px)").matches;
-const remembered = (name, value) => {
+const stored = (storage) => (name, value) => {
   try {
-    return value === undefined ? localStorage.getItem(name) : localStorage.setItem(name, value);
+    if (value === null) return window[storage].removeItem(name);
+    return value === undefined ? window[storage].getItem(name) : window[storage].setItem(name, value);
   } catch {
     return null; // a browser that keeps nothing is no reason to fail
   }
 };
+const remembered = stored("localStorage");
+const rememberedHere = stored("sessionStorage"); // in this tab
 
 function fill(text) {
   const area = box();
@@ -168,6 +171,15 @@ function leave() {
   if (stop?.offsetParent) return stop.click();
   if (find("#banner .fg-notice")) trigger("cancel");
 }
+// A second Enter before the answer has begun means the same question.
+let [sent, sentAt] = ["", 0];
+function dropRepeated(event) {
+  if (event.key !== "Enter" || event.shiftKey || event.target !== box()) return;
+  if (sent && sent === box().value && Date.now() - sentAt < 2000) event.preventDefault();
+  else [sent, sentAt] = [box().value, Date.now()];
+}
+document.addEventListener("keydown", dropRepeated, true);
+
 document.addEventListener("keydown", (event) => {
   if (event.isComposing) return;
   const search = event.target.closest?.("form.fg-searched textarea");
@@ -189,11 +201,13 @@ let shown = "";
 function followAnswer() {
   const running = find("#under-way .fg-exchange");
   if (running && !asked) {
+    sent = "";
     const first = !find("#conversation .fg-exchange");
     if (first) window.scrollTo({ top: 0, behavior: "instant" });
     else running.scrollIntoView({ block: "start", behavior: "instant" });
     find(".fg-panel-body").replaceChildren();
-    sessionStorage.removeItem("fieldguide-draft");
+    shown = null;
+    rememberedHere("fieldguide-draft", null);
   }
   asked = Boolean(running);
   // What looks like the answer goes when the prose needs its room: nobody can read what is being pushed down.
@@ -219,7 +233,7 @@ function toggleSidebar(open) {
 
 // What is typed survives a reload.
 document.addEventListener("input", (event) => {
-  if (event.target === box()) sessionStorage.setItem("fieldguide-draft", event.target.value);
+  if (event.target === box()) rememberedHere("fieldguide-draft", event.target.value);
 });
 
 // The engine's state, and whether there is one: asked for once a second while something is going on, else less often.
@@ -231,32 +245,38 @@ function tell(text) {
   notice.textContent = text;
   notice.hidden = !text;
 }
-async function watchEngine() {
-  let pause = 1000;
+async function askedStatus() {
   try {
     const answer = await fetch("/api/status", { cache: "no-store" });
-    if (!answer.ok) throw new Error(answer.statusText);
-    const status = await answer.json();
-    if (lost || (instance && instance !== status.instance)) {
-      sessionStorage.setItem("fieldguide-draft", box().value);
-      return window.location.reload();
-    }
-    // Gradio, too, reloads a page whose server is back, so what tells of it is what the page before this one knew.
-    const before = sessionStorage.getItem("fieldguide-instance");
-    if (before && before !== status.instance) {
-      tell("Fieldguide was started again. Your conversation is back.");
-      setTimeout(() => lost || tell(""), 8000);
-    }
-    instance = status.instance;
-    sessionStorage.setItem("fieldguide-instance", instance);
-    const lines = status.loading.map((one) => `${one.what}${percent(one.share)} ${one.detail}`.trim());
-    find("#engine").textContent = status.failure ?? ([...(status.ready ? ["Ready"] : []), ...lines].join(" · ") || "Starting");
-    if (status.ready && !lines.length) pause = 3000;
+    return answer.ok ? await answer.json() : null;
   } catch {
+    return null;
+  }
+}
+async function watchEngine() {
+  const status = await askedStatus();
+  if (!status) {
     lost = true;
     tell("The connection to Fieldguide is lost. Start it again with: fieldguide chat. This page then goes on by itself.");
+    return setTimeout(watchEngine, 1000);
   }
-  setTimeout(watchEngine, pause);
+  if (instance ? instance !== status.instance : lost) {
+    rememberedHere("fieldguide-draft", box().value);
+    return window.location.reload();
+  }
+  if (lost) tell(""); // it was only busy: an answer under way goes on
+  lost = false;
+  // Gradio, too, reloads a page whose server is back, so what tells of it is what the page before this one knew.
+  const before = rememberedHere("fieldguide-instance");
+  if (before && before !== status.instance) {
+    tell("Fieldguide was started again. Your conversation is back.");
+    setTimeout(() => lost || tell(""), 8000);
+  }
+  instance = status.instance;
+  rememberedHere("fieldguide-instance", instance);
+  const lines = status.loading.map((one) => `${one.what}${percent(one.share)} ${one.detail}`.trim());
+  find("#engine").textContent = status.failure ?? ([...(status.ready ? ["Ready"] : []), ...lines].join(" · ") || "Starting");
+  setTimeout(watchEngine, status.ready && !lines.length ? 3000 : 1000);
 }
 
 // The script may run before the rest of the page is there, and nothing can be asked before the server knows who asks.
@@ -271,9 +291,10 @@ function start() {
   new MutationObserver(followAnswer).observe(find("#main"), { childList: true, subtree: true, characterData: true });
   toggleSidebar(window.innerWidth >= 1280);
   find("#first-run").hidden = remembered("fieldguide-note") === "dismissed";
-  const draft = sessionStorage.getItem("fieldguide-draft");
+  const draft = rememberedHere("fieldguide-draft");
   if (draft && !box().value) fill(draft);
   followAnswer();
   watchEngine();
+  document.body.classList.add("fg-started");
 }
 start();

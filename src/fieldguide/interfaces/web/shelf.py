@@ -1,5 +1,6 @@
 """The conversations that are kept: opened, searched, deleted, imported; and the editing of a question in one of them."""
 
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
@@ -19,10 +20,13 @@ Redraw = dict[Any, Any]
 class Shelf:
     """The handlers of what is kept, one instance for all tabs."""
 
-    def __init__(self, fieldguide: Fieldguide, store: ConversationStore, parts: Parts) -> None:
+    def __init__(
+        self, fieldguide: Fieldguide, store: ConversationStore, parts: Parts, leave: Callable[[gr.Request], None]
+    ) -> None:
         self._fieldguide = fieldguide
         self._store = store
         self._parts = parts
+        self._leave = leave  # ends the answer under way where another conversation is opened
 
     def arrive(self, owner: str, last: str) -> Redraw:
         """A page was opened: who is it, and what was open last?"""
@@ -34,12 +38,14 @@ class Shelf:
         where = gr.Dropdown(choices=collections, visible=len(collections) > 1)  # without documents of one's own, no choice
         return {self._parts.owner: owner, self._parts.model: choice, self._parts.where: where, **self._shown(owner, last)}
 
-    def open(self, owner: str, data: gr.EventData) -> Redraw:
+    def open(self, owner: str, request: gr.Request, data: gr.EventData) -> Redraw:
         """Another conversation is chosen from the list."""
+        self._leave(request)
         return self._shown(owner, str(data._data.get("id", "")))
 
-    def new(self, owner: str) -> Redraw:
+    def new(self, owner: str, request: gr.Request) -> Redraw:
         """Begin an empty conversation."""
+        self._leave(request)
         return self._shown(owner, new_identifier())
 
     def search(self, words: str, owner: str, current: str) -> Redraw:
@@ -50,9 +56,11 @@ class Shelf:
         """List the older ones, too."""
         return {self._parts.shelf: welcome.shelf(self._store.list(owner, limit=None), current)}
 
-    def delete(self, words: str, owner: str, current: str, data: gr.EventData) -> Redraw:
+    def delete(self, words: str, owner: str, current: str, request: gr.Request, data: gr.EventData) -> Redraw:
         """Put a conversation aside, with a way back."""
         identifier = str(data._data.get("id", ""))
+        if identifier == current:
+            self._leave(request)
         try:
             title = self._store.load(owner, identifier).title
         except ConversationError:  # damaged, but it may go
@@ -67,8 +75,9 @@ class Shelf:
             return {**self._shown(owner, new_identifier()), **gone}
         return {**self._listed(owner, current, words), **gone}
 
-    def restore(self, owner: str, data: gr.EventData) -> Redraw:
+    def restore(self, owner: str, request: gr.Request, data: gr.EventData) -> Redraw:
         """Take the last deletion back."""
+        self._leave(request)
         identifier = str(data._data.get("id", ""))
         try:
             self._store.restore(owner, identifier)
@@ -76,8 +85,9 @@ class Shelf:
             return {self._parts.undo: _note(str(error))}
         return self._shown(owner, identifier)
 
-    def add_copy(self, owner: str, data: gr.EventData) -> Redraw:
+    def add_copy(self, owner: str, request: gr.Request, data: gr.EventData) -> Redraw:
         """Keep an exported conversation and open it."""
+        self._leave(request)
         try:
             added = self._store.add_copy(owner, str(data._data.get("text", "")), "The chosen file")
         except ConversationError as error:

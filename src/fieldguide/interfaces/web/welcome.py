@@ -58,11 +58,11 @@ def shelf(listing: Listing, current: str, words: str = "") -> str:
 
 def _kept(held: Kept, *, is_current: bool) -> str:
     current = " aria-current='true'" if is_current else ""
-    title = escape(held.title)
+    title, identifier = escape(held.title), escape(held.id)
     return (
-        f"<li><button type='button' class='fg-kept' data-do='open' data-id='{held.id}' title='{title}'{current}>{title}"
+        f"<li><button type='button' class='fg-kept' data-do='open' data-id='{identifier}' title='{title}'{current}>{title}"
         "</button>"
-        f"<button type='button' class='fg-delete' data-do='delete' data-id='{held.id}' aria-label='Delete: {title}'>"
+        f"<button type='button' class='fg-delete' data-do='delete' data-id='{identifier}' aria-label='Delete: {title}'>"
         "Delete</button></li>"
     )
 
