@@ -1,9 +1,11 @@
 """A real Chromium for the tests, kept from calling anyone itself."""
 
+import itertools
+import os
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +17,9 @@ _MAC = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
+_PORTS = itertools.count(os.getpid())
+
+
 def executable() -> str:
     """The browser on this machine; a test that needs it fails when there is none, never skips."""
     for name in ("chromium", "chromium-browser", "google-chrome"):
@@ -23,6 +28,9 @@ def executable() -> str:
     if Path(_MAC).exists():
         return _MAC
     return pytest.fail("no Chromium on this machine; see tests/install_browser.sh")
+
+
+PATIENCE = 120_000  # milliseconds: what is waited for comes at once, but not on a machine that does three things besides
 
 
 @contextmanager
@@ -43,6 +51,7 @@ def is_local(address: str) -> bool:
 def _watched(browser: Browser, **options) -> Iterator[tuple[Page, list[str], list[str]]]:
     """An empty page that notes requests that would have left the machine, and errors; such a request fails the test."""
     context = browser.new_context(**options)
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     outside: list[str] = []
     errors: list[str] = []
@@ -58,8 +67,7 @@ def _watched(browser: Browser, **options) -> Iterator[tuple[Page, list[str], lis
 def go_to_chat(page: Page, url: str) -> None:
     """Open the chat page, and wait until it has met its server."""
     page.goto(url)
-    page.wait_for_selector("#question textarea")
-    page.wait_for_selector("#shelf .fg-shelf, #shelf .fg-note, #shelf .fg-problem", state="attached")
+    page.wait_for_selector("body.fg-started")
 
 
 @contextmanager
@@ -72,9 +80,13 @@ def opened(browser: Browser, url: str, **options) -> Iterator[tuple[Page, list[s
 
 def free_port() -> int:
     """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    # Below the range that systems give out by themselves, and a stretch for each worker: nobody else takes it meanwhile.
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw9").removeprefix("gw"))
+    for port in _PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", 20_000 + 1000 * worker + port % 1000))
+            return int(probe.getsockname()[1])
+    return pytest.fail("no port is free")
 
 
 def ask(page: Page, question: str) -> None:
@@ -88,13 +100,13 @@ def answers(page: Page) -> list[str]:
     return [" ".join(element.inner_text().split()) for element in page.query_selector_all(".fg-prose") if element.inner_text()]
 
 
-def finished(page: Page, count: int = 1, timeout: float = 30_000) -> None:
+def finished(page: Page, count: int = 1, timeout: float = PATIENCE) -> None:
     """Wait until so many questions were answered or given up, and none is under way."""
     exchanges = f"document.querySelectorAll('#conversation .fg-exchange').length == {count}"
     page.wait_for_function(f"{exchanges} && !document.querySelector('#under-way .fg-exchange')", timeout=timeout)
 
 
-def says(page: Page, selector: str, text: str, timeout: float = 30_000) -> None:
+def says(page: Page, selector: str, text: str, timeout: float = PATIENCE) -> None:
     """Wait until this part of the page shows this text."""
     page.wait_for_function(
         "([s, t]) => document.querySelector(s)?.innerText.includes(t)", arg=[selector, text], timeout=timeout
@@ -110,7 +122,13 @@ def learning(browser: Browser, url: str, query: str = "", **options) -> Iterator
         yield page, outside, errors
 
 
+def at_rest(page: Page) -> None:
+    """Wait until nothing moves any more."""
+    page.wait_for_function("document.getAnimations().every((one) => one.playState !== 'running')")
+
+
 def serious(page: Page) -> list[str]:
     """What axe-core finds: rule, and the first element."""
+    at_rest(page)
     found = Axe().run(page).response["violations"]
     return [f"{v['impact']} {v['id']}: {v['nodes'][0]['html'][:200]}" for v in found]

@@ -88,6 +88,7 @@ def main() -> None:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=executable(), args=[*QUIET, f"--log-net-log={net_log}"])
             context = browser.new_context()
+            context.set_default_timeout(600_000)
             context.on("request", lambda request: requests.append(request.url))
             page = context.new_page()
             page.on("websocket", lambda opened: requests.append(opened.url))
@@ -96,7 +97,7 @@ def main() -> None:
             ask(page, "Who introduced GANs, and when?")
             finished(page, timeout=400_000)
             ask(page, "What did they achieve?")
-            finished(page, 2, timeout=120_000)
+            finished(page, 2, timeout=600_000)
             page.locator("[data-do=sources]").last.click()
             said = answers(page)
             cited = page.inner_text(".fg-panel")

@@ -24,7 +24,7 @@ def copy_of_the_app(folder, guides, chroma, llm):
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FIELDGUIDE_")}
     environment |= {"FIELDGUIDE_GUIDES_DIR": str(guides), "FIELDGUIDE_CHROMA_URL": chroma, "FIELDGUIDE_LLM_URL": llm}
-    environment |= {"FIELDGUIDE_ANSWER_TOKENS": "40", "FIELDGUIDE_PASSAGES": "1"}
+    environment |= {"FIELDGUIDE_ANSWER_TOKENS": "200", "FIELDGUIDE_PASSAGES": "1"}
     command = (sys.executable, "-m", "fieldguide", "chat", "--no-browser", "--port", str(port), "--data-dir", str(folder))
     url = f"http://127.0.0.1:{port}"
     with process(*command, ready=f"{url}/api/status", env=environment) as child:

@@ -230,10 +230,10 @@ def test_two_processes_that_pull_at_once_download_once(server, hub, models):
     pulls = [spawn.Process(target=pull_and_tell, args=(chat_model(ON_HUB), models, hub, heard)) for _ in range(2)]
     for process in pulls:
         process.start()
-    assert heard.get(timeout=20) == "Waiting for another process that fetches toy-chat"
+    assert heard.get(timeout=120) == "Waiting for another process that fetches toy-chat"
     server.open_gate.set()
     for process in pulls:
-        process.join(timeout=20)
+        process.join(timeout=120)
     assert [process.exitcode for process in pulls] == [0, 0]
     assert len(server.requests) == 1
     assert (models / "toy.gguf").read_bytes() == GGUF

@@ -82,7 +82,7 @@ class HubStandIn:
             request.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         request.send_header("Content-Length", str(len(content) - start))
         request.end_headers()
-        self.open_gate.wait(timeout=20)
+        self.open_gate.wait(timeout=120)
         # A promised length that is not kept is what a broken connection looks like to the client.
         request.wfile.write(content[start:] if self.breaks_off_after is None else content[start:][: self.breaks_off_after])
 

@@ -106,7 +106,7 @@ def test_a_kept_answer_keeps_its_quote_of_a_removed_document(browser, page, url,
 
 def test_long_lists_come_in_pages_and_names_can_be_looked_for(page):
     upload(page, *((f"light-{number:03}.txt", f"Light {number} burns oil.".encode()) for number in range(105)))
-    says(page, "#results", "105 added")
+    says(page, "#results", "105 added", timeout=300_000)
     page.click("[aria-label='Show the documents of coast']")
     says(page, "#documents", "1 to 100 of 105")
     page.click("[aria-label='Later documents']")

@@ -142,9 +142,10 @@ def test_progress_is_told_while_an_answer_is_made(fieldguide):
 
 def test_a_call_given_up_stops_the_computation(fieldguide_with):
     class Watched(SlowModel):
-        stopped = False
+        begun = stopped = False
 
         def write(self, options, cancellation):
+            self.begun = True
             try:
                 while not cancellation.is_cancelled:
                     yield from super().write(options, cancellation)
@@ -156,13 +157,19 @@ def test_a_call_given_up_stops_the_computation(fieldguide_with):
     list(made.loading())
 
     async def conversation(client):
-        with anyio.move_on_after(2) as scope:
+        async def give_up(scope):
+            while not model.begun:
+                await asyncio.sleep(0.05)
+            scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(give_up, group.cancel_scope)
             await client.call_tool("ask_guides", {"question": QUESTION})
         for _ in range(100):
             if model.stopped:
                 break
             await asyncio.sleep(0.1)
-        return scope.cancelled_caught
+        return group.cancel_scope.cancelled_caught
 
     assert talk(server_of(made), conversation)
     assert model.stopped

@@ -55,7 +55,7 @@ def without_network(tmp_path):
 
     def run(*command: str) -> subprocess.CompletedProcess[str]:
         cut = ("unshare", "-rn") if can_cut_the_network() else ()
-        return subprocess.run([*cut, *command], capture_output=True, text=True, timeout=600, env=guarded(tmp_path))
+        return subprocess.run([*cut, *command], capture_output=True, text=True, timeout=1800, env=guarded(tmp_path))
 
     return run
 

@@ -59,10 +59,10 @@ def test_the_trace_of_an_answer_can_be_looked_up_for_a_while(client_of):
         answer = client.chat.completions.create(model="fieldguide", messages=ASKED)
         ids.append(answer.model_extra["fieldguide"]["trace_id"])
     at = f"{str(client.base_url).removesuffix('v1/')}api/traces/"
-    kinds = [event["event"] for event in httpx.get(at + ids[-1]).json()["events"]]
+    kinds = [event["event"] for event in httpx.get(at + ids[-1], timeout=60).json()["events"]]
     assert kinds[0] == "Rewritten"
     assert kinds[-1] == "Finished"
-    assert httpx.get(at + ids[0]).status_code == 404  # only the last ones are kept
+    assert httpx.get(at + ids[0], timeout=60).status_code == 404  # only the last ones are kept
 
 
 def test_a_stream_says_the_same_and_the_draft_as_it_is_written(client_of):
@@ -153,7 +153,7 @@ def test_hanging_up_stops_the_computation_streamed_or_not(client_of):
             chunks.response.close()
         else:
             with pytest.raises(openai.APITimeoutError):
-                client.with_options(timeout=2.0).chat.completions.create(model="fieldguide", messages=ASKED)
+                client.with_options(timeout=6.0).chat.completions.create(model="fieldguide", messages=ASKED)
         until = time.monotonic() + 20
         while model.stopped is None and time.monotonic() < until:
             time.sleep(0.01)
@@ -179,7 +179,9 @@ def test_embeddings_are_those_of_the_search(client_of):
     assert np.allclose(plain.data[0].embedding, own[1])
     assert plain.usage.total_tokens == 1
     raw = httpx.post(
-        f"{client.base_url}embeddings", json={"model": "all-minilm-l6-v2", "input": "bread", "encoding_format": "base64"}
+        f"{client.base_url}embeddings",
+        json={"model": "all-minilm-l6-v2", "input": "bread", "encoding_format": "base64"},
+        timeout=60,
     )
     assert np.allclose(np.frombuffer(base64.b64decode(raw.json()["data"][0]["embedding"]), "<f4"), own[1])
 

@@ -23,14 +23,14 @@ def url(fieldguide_with):
 
 
 def test_every_example_in_the_document_works(url):
-    document = httpx.get(f"{url}openapi.json").json()
+    document = httpx.get(f"{url}openapi.json", timeout=60).json()
     forms, tried = document["components"]["schemas"], set()
     for path, operations in document["paths"].items():
         content = operations.get("post", {}).get("requestBody", {}).get("content", {}).get("application/json")
         if not content:
             continue
         (example,) = forms[content["schema"]["$ref"].split("/")[-1]]["examples"]
-        answered = httpx.post(url.rstrip("/") + path, json=example)
+        answered = httpx.post(url.rstrip("/") + path, json=example, timeout=60)
         assert answered.status_code == 200, answered.text
         assert _ANSWERED[path] in answered.text
         tried.add(path)
@@ -38,7 +38,7 @@ def test_every_example_in_the_document_works(url):
 
 
 def test_every_operation_says_what_it_does(url):
-    for path, operations in httpx.get(f"{url}openapi.json").json()["paths"].items():
+    for path, operations in httpx.get(f"{url}openapi.json", timeout=60).json()["paths"].items():
         for method, operation in operations.items():
             assert operation["description"].endswith("."), f"{method} {path}"
 

@@ -88,7 +88,7 @@ def test_stop_stops_and_the_page_works_on(browser, serve):
         ask(page, QUESTION)
         says(page, "#under-way", "word")
         page.click("#stop")
-        says(page, "#status", "Stopped", timeout=3000)
+        says(page, "#status", "Stopped")
         finished(page)
         assert 0 < answers(page)[0].count("word") < 50
         ask(page, QUESTION)

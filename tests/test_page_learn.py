@@ -215,6 +215,7 @@ def test_a_plot_is_read_with_the_arrow_keys(browser, serve, stage, first, second
         page.click(box(stage))
         page.wait_for_function(DRAWN)
         readout = f"#stage-{stage} .fl-readout"
+        page.mouse.move(0, 0)  # what is pointed at is told, too
         page.locator(f"#stage-{stage} .fl-plot").first.focus()
         page.keyboard.press("ArrowRight")
         says(page, readout, first)
@@ -267,6 +268,7 @@ def test_letters_on_the_map_do_not_lie_on_each_other(browser, serve):
 def test_pointing_at_a_word_lights_up_where_it_was_found(browser, serve):
     with learning(browser, serve(ScriptedModel())) as (page, _, _):
         page.click(box("search"))
+        page.wait_for_function(DRAWN)  # drawing moves what is below
         page.locator(".fl-asked-words:visible mark", has_text="introduced").first.hover()
         lit = page.locator(".fl-found-words:visible .fl-lit").all_text_contents()
         assert lit == ["introduced"]

@@ -5,7 +5,7 @@ import io
 import pytest
 from pypdf import PdfReader
 
-from browser import ask, finished, opened, says, serious
+from browser import ask, at_rest, finished, opened, says, serious
 from fakes import ScriptedModel
 
 pytestmark = pytest.mark.browser
@@ -32,7 +32,6 @@ def test_nothing_is_wider_than_the_window_and_axe_finds_nothing_serious(browser,
         if width < 1000:
             page.click(".fg-close")
             page.click(".toggle-button")
-            page.wait_for_timeout(400)  # the sidebar slides in
             assert serious(page) == []
 
 
@@ -54,7 +53,9 @@ def test_the_sidebar_is_closed_on_narrow_screens_and_open_on_wide_ones(browser, 
     url = serve(ScriptedModel())
     for width in (360, 1440):
         with opened(browser, url, viewport={"width": width, "height": 800}) as (page, _, _):
-            page.wait_for_timeout(500)
+            if width == 1440:
+                page.wait_for_function("document.querySelector('#clear').getBoundingClientRect().x >= 0")
+            at_rest(page)
             box = page.locator("#clear").bounding_box()
             assert (box["x"] >= 0) == (width == 1440)
 

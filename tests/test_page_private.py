@@ -39,7 +39,7 @@ def test_what_the_browser_keeps_is_found_again_after_a_restart(page, fieldguide_
 @pytest.mark.browser
 def test_nothing_can_be_shared_and_no_runs_are_kept(browser, serve):
     url = serve(ScriptedModel())
-    config = httpx.get(f"{url}config").json()
+    config = httpx.get(f"{url}config", timeout=60).json()
     assert config["run_history"] is False
     assert config["analytics_enabled"] is False
     with opened(browser, url) as (tab, _, _):

@@ -57,7 +57,7 @@ def test_a_browser_asks_for_the_token_and_then_shows_the_page(browser, guarded):
     says(page, "[role=alert]", "This token is not known.")
     assert serious(page) == []
     log_in(page, url, TOKENS["anna"])
-    page.wait_for_selector("#question textarea")
+    page.wait_for_selector("body.fg-started")
     ask(page, QUESTION)
     finished(page)
     assert "2,000 eggs" in answers(page)[-1]
@@ -72,7 +72,7 @@ def test_people_at_the_page_take_turns_with_programs(browser, guarded):
     context = browser.new_context()
     page = context.new_page()
     log_in(page, url, TOKENS["ben"])
-    page.wait_for_selector("#question textarea")
+    page.wait_for_selector("body.fg-started")
     ended: list[str] = []
 
     def ask_over_http(name: str) -> None:

@@ -3,6 +3,7 @@
 import threading
 
 from fieldguide.events import Checked, Event, Quoted, Reading, Rewritten, Token
+from fieldguide.interfaces.web import progress
 from fieldguide.interfaces.web.progress import _REDRAW_SECONDS, batches
 from fieldguide.types import Sentence
 
@@ -32,9 +33,10 @@ def test_words_are_drawn_before_the_next_one_comes():
     assert next(coming) == [Token("two.", 0.0)]
 
 
-def test_what_is_found_is_drawn_at_once_and_verdicts_together():
+def test_what_is_found_is_drawn_at_once_and_verdicts_together(monkeypatch):
     found: list[Event] = [Rewritten("Q?", False), Quoted(())]
     read: list[Event] = [Reading(1, 2, 0), Reading(2, 2, 0)]
     checked: list[Event] = [Checked(Sentence("One.", "weak"), ()), Checked(Sentence("Two.", "weak"), ())]
     assert list(batches(iter([*found, *read, *checked])))[:2] == [[found[0]], [found[1]]]
+    monkeypatch.setattr(progress, "_REDRAW_SECONDS", 5.0)
     assert list(batches(iter(checked))) == [checked]

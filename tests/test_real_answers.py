@@ -71,7 +71,7 @@ def test_stop_ends_the_computation_within_a_moment(fieldguide):
     cancellation.cancel()
     began = time.process_time()
     list(stream)
-    assert time.process_time() - began < 1.0  # processor seconds: what was still computed, however busy the machine is
+    assert time.process_time() - began < 2.0  # processor seconds: what was still computed, however busy the machine is
 
 
 @pytest.mark.browser
@@ -88,7 +88,7 @@ def test_a_whole_conversation_on_the_page(fieldguide, tmp_path):
             }"""
         )
         ask(page, "What is Whisper?")
-        finished(page, timeout=120_000)
+        finished(page, timeout=600_000)
         assert "Whisper" in answers(page)[0]
         assert any(re.fullmatch(r"Reading \d+ tokens, \d+ done, \d+ from cache", said) for said in page.evaluate("window.said"))
         assert re.search(r"first word after \d+\.\d s, done after \d+\.\d s", page.inner_text(".fg-facts"))
@@ -96,12 +96,12 @@ def test_a_whole_conversation_on_the_page(fieldguide, tmp_path):
         assert "Whisper" in page.inner_text(".fg-chosen mark")
 
         ask(page, "How many hours of audio was it trained on?")
-        finished(page, 2, timeout=120_000)
+        finished(page, 2, timeout=600_000)
         assert page.input_value("form.fg-searched textarea").startswith("What is Whisper? ")
         assert "680" in answers(page)[1]
 
         ask(page, "What is the best recipe for pancakes?")
-        finished(page, 3, timeout=120_000)
+        finished(page, 3, timeout=600_000)
         assert answers(page)[2] == REFUSAL
 
         page.reload()

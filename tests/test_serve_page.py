@@ -56,7 +56,9 @@ def test_every_curl_command_works_in_its_order(url, tmp_path):
     assert '"hits"' in told[2]
     assert '"added":1' in told[3]
     assert "notes.md" in told[4]
-    assert httpx.get(f"{url}api/documents", headers={"authorization": f"Bearer {TOKEN}"}).json() == {"documents": []}
+    assert httpx.get(f"{url}api/documents", headers={"authorization": f"Bearer {TOKEN}"}, timeout=60).json() == {
+        "documents": []
+    }
 
 
 def test_the_python_example_works(url, capsys):
@@ -68,7 +70,7 @@ def test_the_python_example_works(url, capsys):
 
 
 def test_every_interface_is_on_the_page(url):
-    paths = httpx.get(f"{url}openapi.json", headers={"authorization": f"Bearer {TOKEN}"}).json()["paths"]
+    paths = httpx.get(f"{url}openapi.json", headers={"authorization": f"Bearer {TOKEN}"}, timeout=60).json()["paths"]
     for path in paths:
         assert path.split("{")[0].rstrip("/") in PAGE or path == "/api/status", path
 

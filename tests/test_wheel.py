@@ -65,7 +65,7 @@ def test_the_installed_wheel_answers_from_its_own_guides(installed, tmp_path, de
     command = installed.parent / "fieldguide"
     question = "Who introduced GANs, and when?"
     answer = run(
-        command, "ask", question, "--json", "--data-dir", tmp_path / "data", cwd=tmp_path, env=environment, timeout=300
+        command, "ask", question, "--json", "--data-dir", tmp_path / "data", cwd=tmp_path, env=environment, timeout=1800
     )
     assert answer.returncode == 0, answer.stderr
     content = json.loads(answer.stdout)
