@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -149,7 +150,7 @@ def measure_ingest(collection: Collection, embedder: Embedder, folder: Path) -> 
         "curve": curve,
         "seconds": report.seconds,
         "added": report.added,
-        "skipped": Counter(reason.split(",")[0][:60] for _, reason in report.skipped),
+        "skipped": Counter(re.sub("the same as .*", "the same as another file.", reason) for _, reason in report.skipped),
         "passages": report.passages,
         "tokens": sum(embedder.count_tokens(chunk.embedded_text) for chunk in collection.store.chunks()),
         "bytes": sum(document.size for document in collection.store.documents()),
@@ -277,7 +278,7 @@ def as_markdown(found: Figures) -> str:
     made, searches = found["ingest"], found["searches"]
     origins = ", ".join(f"{count:,} {origin}" for origin, count in found["documents"].items())
     step = max(1, len(made["curve"]) // 10)
-    points = [*made["curve"][::step], made["curve"][-1]]
+    points = made["curve"][::-step][::-1]  # from the end, which counts most
     curve = [[f"{files:,}", f"{passages:,}", f"{s:,.0f}", f"{mb:,}"] for files, passages, s, mb in points]
     names = list(searches[0]["steps_ms"])
     rows = [
@@ -289,7 +290,7 @@ def as_markdown(found: Figures) -> str:
     ]
     head = ["passages", "search (ms)", "worst twentieth (ms)", "computing (ms)", *names]
     head += ["memory (MB)", "a passage (kB)", "disk (MB)", "a passage (kB)"]
-    skipped = ", ".join(f"{count} {reason}" for reason, count in made["skipped"].items()) or "none"
+    skipped = "; ".join(f"{count} ({reason})" for reason, count in made["skipped"].items()) or "none"
     return (
         f"# A library of own documents, and what it costs\n\n{found['about']}\n\n## Ingest\n\n"
         f"{origins}; {made['bytes'] / 1e6:.1f} MB of text. {made['added']:,} were added as {made['passages']:,} passages of "
