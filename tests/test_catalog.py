@@ -17,7 +17,7 @@ def catalog() -> Catalog:
 
 def folder_of_two() -> Weights:
     files = (WeightsFile("config.json", 3, "0" * 64), WeightsFile("deep/weights.bin", 5, "0" * 64))
-    return Weights("pair", "pair", "embedder", "Two files.", "MIT", 256, files, (), folder="pair")
+    return Weights("pair", "pair", "embedder", "Two files.", "MIT", files, (), folder="pair")
 
 
 def test_the_catalogue_knows_four_models(catalog):

@@ -27,13 +27,13 @@ FOLDER = {"config.json": b'{"size": 6000}', "deep/weights.bin": some_bytes(6000)
 
 def chat_model(*sources: Source, content: bytes = GGUF) -> Weights:
     """A model of one GGUF file."""
-    return Weights("toy-chat", "toy", "chat", "A toy.", "MIT", 2048, (described("toy.gguf", content),), sources)
+    return Weights("toy-chat", "toy", "chat", "A toy.", "MIT", (described("toy.gguf", content),), sources)
 
 
 def embedder(*sources: Source) -> Weights:
     """A model of two files, one in a subfolder."""
     files = tuple(described(path, content) for path, content in FOLDER.items())
-    return Weights("toy-embedder", "pair", "embedder", "Two files.", "MIT", 256, files, sources, folder="toy-embedder")
+    return Weights("toy-embedder", "pair", "embedder", "Two files.", "MIT", files, sources, folder="toy-embedder")
 
 
 def unheard(loading: Loading) -> None:

@@ -53,7 +53,7 @@ def key(turn: int, number: int) -> str:
 
 def weights(content: bytes) -> Weights:
     file = WeightsFile("toy.gguf", len(content), hashlib.sha256(content).hexdigest())
-    return Weights("toy", "toy", "chat", "A toy.", "MIT", 2048, (file,), (SOURCE,))
+    return Weights("toy", "toy", "chat", "A toy.", "MIT", (file,), (SOURCE,))
 
 
 def write_index(folder: Path, turn: int, tell: Callable[[str], None]) -> None:

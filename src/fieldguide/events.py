@@ -151,6 +151,11 @@ class Failed:
     reason: Literal["error", "cancelled", "question", "busy", "ended"] = "error"
     seconds: float | None = None
 
+    @property
+    def told(self) -> str:
+        """What people read."""
+        return f"{self.message} {self.remedy}".strip()
+
 
 Event = (
     Queued

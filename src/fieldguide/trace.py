@@ -178,7 +178,10 @@ def event_from(content: Mapping[str, Any]) -> Event:
 
 def load_folder(folder: Path) -> dict[str, Trace]:
     """All traces of a folder by the name of their files; raises TraceError for one that cannot be read."""
-    return {path.stem: from_json(path.read_bytes(), str(path)) for path in sorted(folder.glob("*.json"))}
+    try:
+        return {path.stem: from_json(path.read_bytes(), str(path)) for path in sorted(folder.glob("*.json"))}
+    except OSError as error:
+        raise TraceError(f"{error.filename} cannot be read: {error.strerror}.", "Open it to reading.") from error
 
 
 def _shortened(event: Event) -> Event:

@@ -7,7 +7,6 @@ retrieval      the search alone: what could be read at all
 """
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from fieldguide.answering.rewrite import standalone
 from fieldguide.errors import EvaluationError, FieldguideError
 from fieldguide.evaluation.questions import Question
 from fieldguide.events import Event, Failed, Finished
+from fieldguide.files import write_durably
 from fieldguide.indexing.library import GUIDES
 from fieldguide.types import Answer, Chunk, SearchResult, Timings, TokenCounts, Turn
 
@@ -88,9 +88,7 @@ def write_text(path: Path, text: str) -> None:
     """Write a whole file or leave the one that is there; raises EvaluationError when that is not possible."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".new")
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+        write_durably(path, text)
     except OSError as error:
         raise EvaluationError(f"{path} cannot be written: {error.strerror or error}.", "Give another path.") from error
 

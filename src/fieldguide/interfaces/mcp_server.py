@@ -138,7 +138,7 @@ class _Tools:
         events = self._answers().answer(question, cancellation=cancellation, collections=collections)
         async for event in as_they_come(events, cancellation):
             if isinstance(event, Failed):
-                raise ToolError(f"{event.message} {event.remedy}".strip())
+                raise ToolError(event.told)
             if isinstance(event, Finished):
                 return _answered(event.answer)
             if progress := progress_of(event):

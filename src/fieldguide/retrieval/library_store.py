@@ -29,7 +29,6 @@ _WRITER_WAITS = 60.0  # seconds for another process to end its transaction
 class LibraryStore(PassageStore):
     """Raises SearchIndexError when the file is missing or damaged, sqlite3.Error when it cannot be written."""
 
-    _remedy = "Index the collection again: fieldguide collections reindex NAME; or move its folder away and ingest its files."
     _checks_passages = True
 
     def __init__(self, path: Path) -> None:

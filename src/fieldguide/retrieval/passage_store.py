@@ -34,6 +34,7 @@ CREATE VIRTUAL TABLE keywords USING fts5 (
     title, section, text, content='', tokenize='porter unicode61 remove_diacritics 2'
 );
 """
+_BUILD_AGAIN = "Build the index again: fieldguide ingest --rebuild"
 _COLUMNS = "id, document, title, heading_path, text, start, end"
 _WORD = re.compile(r"\w+")
 _IDS_AT_ONCE = 900  # SQLite bounds the values of one statement
@@ -49,7 +50,6 @@ class PassageStore:
     It is created where `directions` (d, r) are given, those along which token vectors are stored.
     """
 
-    _remedy = "Build the index again: fieldguide ingest --rebuild"
     _checks_passages = False  # what a passage says against its id, which is made of that; an index is checked as a whole
 
     def __init__(self, path: Path, directions: FloatMatrix | None = None) -> None:
@@ -215,7 +215,7 @@ class PassageStore:
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> SearchIndexError:
-        remedy = MAKE_ROOM if is_out_of_room(error) else self._remedy
+        remedy = MAKE_ROOM if is_out_of_room(error) else _BUILD_AGAIN
         return SearchIndexError(f"The passages in {self._path} cannot be used: {error}.", remedy)
 
 

@@ -51,7 +51,6 @@ class Weights:
     role: Literal["chat", "embedder"]
     description: str
     licence: str
-    context_length: int
     files: tuple[WeightsFile, ...]
     sources: tuple[Source, ...]
     folder: str = ""

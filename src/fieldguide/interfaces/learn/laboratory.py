@@ -202,7 +202,7 @@ class Laboratory:
                 case Finished():
                     job.text = event.answer.text
                 case Failed():
-                    job.failure = f"{event.message} {event.remedy}".strip()
+                    job.failure = event.told
                 case Trace():
                     job.result = self._keep(self._with_cold(event, base, is_repeat=not job.experiment))
             job.status = _status(event) or job.status

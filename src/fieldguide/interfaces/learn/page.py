@@ -1,5 +1,7 @@
 """The Learn page in Gradio: one part that holds our own HTML, with the laboratory's functions for its script to call."""
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -37,32 +39,16 @@ def add_learn_page(app: gr.Blocks, fieldguide: Fieldguide) -> None:
 
 def _served(laboratory: Laboratory) -> list[Any]:
     """The functions that the page's script may call; Gradio marks them, which bound methods do not bear."""
+    names = ("show", "begin", "measure", "progress", "stop", "ready", "recut", "compare")
+    return [_function(getattr(laboratory, name)) for name in names]
 
-    def show(order: dict[str, Any]) -> dict[str, Any]:
-        return laboratory.show(order)
 
-    def begin(order: dict[str, Any]) -> dict[str, Any]:
-        return laboratory.begin(order)
+def _function(method: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    @wraps(method)
+    def call(order: dict[str, Any]) -> dict[str, Any]:
+        return method(order)
 
-    def measure(order: dict[str, Any]) -> dict[str, Any]:
-        return laboratory.measure(order)
-
-    def progress(order: dict[str, Any]) -> dict[str, Any]:
-        return laboratory.progress(order)
-
-    def stop(order: dict[str, Any]) -> dict[str, Any]:
-        return laboratory.stop(order)
-
-    def recut(order: dict[str, Any]) -> dict[str, Any]:
-        return laboratory.recut(order)
-
-    def ready(order: dict[str, Any]) -> dict[str, Any]:
-        return laboratory.ready(order)
-
-    def compare(order: dict[str, Any]) -> dict[str, Any]:
-        return laboratory.compare(order)
-
-    return [show, begin, measure, progress, stop, ready, recut, compare]
+    return call
 
 
 def page_shown(laboratory: Laboratory) -> str:

@@ -131,7 +131,7 @@ class _Question:
                 case Withdrawn(reason):
                     yield self._chunk({}, fieldguide={"withdrawn": reason})
                 case Failed():
-                    yield _data(openai_error(status_of(event), f"{event.message} {event.remedy}"))
+                    yield _data(openai_error(status_of(event), event.told))
                 case Finished(answer):
                     for number, sentence in enumerate(_pieces(answer)):
                         yield self._chunk({"content": f" {sentence}" if number else sentence})

@@ -79,7 +79,7 @@ class Progress:
 
     def exchange(self, receipt: Receipt | None) -> Exchange:
         """What came of the question."""
-        failure = f"{self.failure.message} {self.failure.remedy}".strip() if self.failure else ""
+        failure = self.failure.told if self.failure else ""
         return Exchange(
             self.question,
             self.answer,

@@ -35,7 +35,7 @@ def status_line(event: Event) -> str | None:
         case Finished():
             return summary(event.answer)
         case Failed():
-            return f"{event.message} {event.remedy}".strip()
+            return event.told
     return None
 
 
