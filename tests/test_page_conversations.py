@@ -155,6 +155,17 @@ def test_an_import_leaves_no_copy_in_the_temporary_folder(browser, serve, tmp_pa
     assert not [path for path in (tmp_path / "gradio").rglob("*") if path.is_file()]
 
 
+def test_a_long_conversation_is_imported_whole(browser, serve, tmp_path):
+    long = tuple(Exchange(f"{QUESTION} ({n})", failure="Stopped.", written='"word" ' * 10_000) for n in range(40))
+    (tmp_path / "saved.json").write_text(to_json(Conversation("c" * 32, exchanges=long)))
+    assert (tmp_path / "saved.json").stat().st_size > 2_500_000
+    with opened(browser, serve(ScriptedModel()), **WIDE) as (page, _, errors):
+        page.set_input_files("#import", tmp_path / "saved.json")
+        says(page, "#conversation", f"{QUESTION} (39)")
+        assert kept(page) == [f"{QUESTION} (0)"]
+        assert errors == []
+
+
 def test_a_wrong_file_gets_one_line(browser, serve, tmp_path):
     (tmp_path / "notes.json").write_text('{"a": 1}')
     with opened(browser, serve(ScriptedModel([GOOD])), **WIDE) as (page, _, _):

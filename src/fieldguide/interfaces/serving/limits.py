@@ -15,7 +15,8 @@ from fieldguide.interfaces.serving.problems import problem
 CLIENT_HEADER = "x-fieldguide-client"
 MAX_REQUEST_BYTES = 2_000_000
 _MULTIPART_BYTES = 100_000  # around an uploaded file
-_UPLOADS = dict.fromkeys(("/library/upload", "/api/documents"), MAX_BYTES + _MULTIPART_BYTES)
+# By how a path begins: documents, and what the page's script hands over, a conversation to import among it (page.js).
+_UPLOADS = dict.fromkeys(("/library/upload", "/api/documents"), MAX_BYTES + _MULTIPART_BYTES) | {"/gradio_api/run/": 50_000_000}
 _COUNTED = ("/v1/", "/api/", "/mcp", "/gradio_api/queue/join")  # what makes the machine work
 _REFUSALS = {401, 403, 413, 429, 503}
 
@@ -61,7 +62,7 @@ class WithinBytes:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = _UPLOADS.get(scope["path"], MAX_REQUEST_BYTES)
+        limit = next((most for start, most in _UPLOADS.items() if scope["path"].startswith(start)), MAX_REQUEST_BYTES)
         too_large = problem(scope["path"], 413, f"The request is larger than {limit:,} bytes.", "Send less at once.")
         received, has_begun = 0, False
 

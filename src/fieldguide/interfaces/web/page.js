@@ -131,7 +131,7 @@ document.addEventListener("submit", (event) => {
   trigger("ask", { position: Number(form.dataset.position), search_text: new FormData(form).get("search") });
 });
 
-const LARGEST = 50e6; // of a file to import, in bytes: what is beyond is cut off, and found to be no whole file
+const LARGEST = 20e6; // of a file to import, in bytes: what is beyond is cut off, and found to be no whole file
 document.addEventListener("change", async (event) => {
   if (event.target.id !== "import" || !event.target.files.length) return;
   const text = await event.target.files[0].slice(0, LARGEST).text();
