@@ -12,6 +12,7 @@ import multiprocessing
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -44,21 +45,26 @@ def kill_at_random(name: str, times: int, folder: Path, seed: int = 0, turn: int
     for number in range(times + 1):
         log.unlink(missing_ok=True)
         argument = number if turn is None else turn
-        process = context.Process(target=writers.run, args=(name, folder / "data", argument, log))
-        started = time.monotonic()
+        begun = context.Event()
+        process = context.Process(target=writers.run, args=(name, folder / "data", argument, log, begun))
         process.start()
+        assert begun.wait(120)  # else the kill would meet an import
+        started = time.monotonic()
         if number:  # the first one shows how long a round takes
             process.join(chance.random() * usual)
             process.kill()
         process.join()
         done = log.read_text().split("\n")[:-1] if log.exists() else []
-        if number == 0:
-            usual = time.monotonic() - started
-            assert process.exitcode == 0
+        if process.exitcode == 0:  # the first round takes longer than those after it
+            usual = min(usual, time.monotonic() - started) if number else time.monotonic() - started
         else:
-            came["killed at work" if process.exitcode == -9 else "had ended before"] += 1
+            assert number
+            assert process.exitcode == -signal.SIGKILL
+        if number:
+            came["had ended before" if process.exitcode == 0 else "killed at work"] += 1
         globals()[f"look_at_{name}"](folder / "data", argument, done)
-    process = context.Process(target=writers.run, args=(name, folder / "data", times + 1 if turn is None else turn, log))
+    argument, begun = times + 1 if turn is None else turn, context.Event()
+    process = context.Process(target=writers.run, args=(name, folder / "data", argument, log, begun))
     process.start()
     process.join()
     assert process.exitcode == 0, "what was killed so often can still be written"

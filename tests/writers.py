@@ -8,6 +8,7 @@ import json
 import os
 import random
 from collections.abc import Callable
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from fakes import WordCountEmbedder
@@ -95,8 +96,9 @@ def weights_content() -> bytes:
     return b"GGUF" + random.Random(7).randbytes(30_000_000)
 
 
-def run(name: str, folder: Path, turn: int | str, log: Path) -> None:
-    """One round of one of them."""
+def run(name: str, folder: Path, turn: int | str, log: Path, begun: Event) -> None:
+    """One round of one of them; `begun` once all is imported and the work begins."""
+    begun.set()
     with log.open("a") as out:
 
         def tell(line: str) -> None:
