@@ -138,6 +138,38 @@ def test_two_uploads_of_one_name_are_two_documents(own, tmp_path):
     assert kept(own) == {"note.txt": "The light burns gas.", "note (2).txt": "The light is red."}
 
 
+def test_a_newer_version_that_is_a_copy_of_another_goes_and_the_rest_of_the_batch_stays(own, tmp_path):
+    uploaded(own, tmp_path, b"The light burns oil.", name="a.txt")
+    uploaded(own, tmp_path, b"The light burns gas.", name="b.txt")
+    files = [("a.txt", tmp_path / "copy"), ("c.txt", tmp_path / "new")]
+    for (_, path), content in zip(files, (b"The light burns gas.", b"The light is red."), strict=True):
+        path.write_bytes(content)
+    report = own.upload("mine", files, NO_REPORT, GOING_ON)
+    assert (report.added, report.skipped) == (1, [("a.txt", "It holds the same as b.txt.")])
+    assert kept(own) == {"b.txt": "The light burns gas.", "c.txt": "The light is red."}
+    collection = own.library.collection("mine")
+    assert collection.store.is_purged
+    assert collection.vectors.ids() == collection.store.ids()
+
+
+def test_what_a_kill_left_of_a_removal_does_not_cost_the_next_upload(own, tmp_path):
+    uploaded(own, tmp_path, b"The light burns oil.", name="a.txt")
+    own.library.collection("mine").store.remove_document("a.txt")  # and no more
+    uploaded(own, tmp_path, b"The light is red.", name="b.txt")
+    assert kept(own) == {"b.txt": "The light is red."}
+
+
+def test_uploads_stay_when_the_data_folder_has_moved(own, tmp_path):
+    uploaded(own, tmp_path, b"The light burns oil.", name="a.txt")
+    own.library.close()
+    (tmp_path / "data").rename(tmp_path / "elsewhere")
+    moved = OwnDocuments(Library(tmp_path / "elsewhere"), WordCountEmbedder, tmp_path / "passage-cache")
+    uploaded(moved, tmp_path, b"The light is red.", name="b.txt")
+    files = (moved.library.collection("mine").folder / "files").glob("*/*")
+    assert {path.name for path in files} == {"a.txt", "b.txt"}
+    moved.library.close()
+
+
 def test_a_newer_version_that_cannot_be_read_leaves_the_earlier_one(own, tmp_path):
     uploaded(own, tmp_path, b"The light burns oil.")
     assert uploaded(own, tmp_path, b"\0\0\0\0").skipped

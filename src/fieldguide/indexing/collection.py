@@ -180,11 +180,12 @@ class Collection:
         if self.vectors.count() != self.store.count():
             self.store.mark_unsynced(list(self.vectors.ids() ^ self.store.ids()))
             self.sync()
-        if not self.store.is_purged:
-            self._purge()
+        self.purge()
 
-    def _purge(self) -> None:
-        """Have no file hold anything any more of what was removed."""
+    def purge(self) -> None:
+        """Have no file hold anything any more of what was removed; while writing."""
+        if self.store.is_purged:
+            return
         self.sweep()
         with self._use.alone():
             self.vectors.rewrite(len(self.store.directions))
@@ -224,7 +225,7 @@ class Collection:
         for name in names:
             self.store.remove_document(name)
         self.sync()
-        self._purge()
+        self.purge()
 
     def room_for(self, name: str) -> Path:
         """Where a file that comes without a place of its own is kept, under this name; while writing."""
@@ -234,9 +235,10 @@ class Collection:
 
     def sweep(self) -> None:
         """Remove the kept files that no document came from: refused, replaced or removed ones; while writing."""
-        needed = {document.origin for document in self.store.documents()}
+        # By the end of their paths: the data folder may have been moved since.
+        needed = {document.origin.parts[-2:] for document in self.store.documents()}
         for path in (self.folder / "files").glob("*/*"):
-            if path not in needed:
+            if path.parts[-2:] not in needed:
                 path.unlink(missing_ok=True)
         for folder in (self.folder / "files").glob("*"):
             with suppress(OSError):  # those with a file in them stay

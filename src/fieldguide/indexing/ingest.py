@@ -83,6 +83,8 @@ def ingest(
         except DocumentError as error:
             run.skip(file.name, str(error))
     run.flush()
+    collection.sync()
+    collection.purge()
     collection.economize()
     return run.finished(cancelled=is_cancelled())
 
@@ -154,7 +156,7 @@ class _Ingest:
         twin = self._twin(sha256)
         if twin:
             if known:  # what it held until now is nowhere any more
-                self._collection.remove([known.name])
+                self._store.remove_document(known.name)
             self._same_as(twin, file, size, modified)
             return
         name = known.name if known else self._free_name(file.name)

@@ -75,6 +75,7 @@ class OwnDocuments:
         collection = self.library.create(name, embedder)
         with LoaderPool() as pool, collection.writing(lambda: report(_waiting(collection))):
             found: list[FoundFile] = []
+            collection.reconcile()  # before there are files that no document came from yet
             try:
                 for given, path in files:
                     title = short_name(os.path.basename(given.replace("\\", "/")))
