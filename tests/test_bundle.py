@@ -51,7 +51,8 @@ def test_a_bundle_is_set_up_in_an_empty_environment_without_a_network(with_index
     folder = tmp_path / "bundle"
     told = []
     make_bundle(folder, with_index, [*needed(SMALL), distribution("fieldguide")], ["tiny"], told.append)
-    assert told[-1].what.startswith("Verifying")
+    assert told[0].what.startswith("Verifying")
+    assert told[-1].what == "Packing wheels"
     moved = tmp_path / "elsewhere"
     folder.rename(moved)  # nothing in it knows where it was made
     done = run_alone("sh", str(moved / "setup.sh"), PYTHON=sys.executable, HOME=str(tmp_path))

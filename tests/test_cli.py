@@ -88,7 +88,7 @@ def test_explain_prints_the_trace(run):
 
 
 def test_without_a_question_ask_is_a_conversation(run):
-    status, out, _ = run("ask", replies=[GOOD, "They do not eat wood."], stdin=f"{QUESTION}\nWhat do bees not eat?\n")
+    status, out, _ = run("ask", replies=[GOOD, "They do not eat wood."], stdin=f"{QUESTION}\n\nWhat do bees not eat?\n")
     assert status == 0
     assert GOOD in out
     assert "They do not eat wood." in out

@@ -9,6 +9,7 @@ import pytest
 
 from fakes import ScriptedModel, WordCountEmbedder
 from fieldguide.indexing.ingest import IngestReport
+from fieldguide.indexing.library import Library
 from fieldguide.indexing.own_documents import as_loading
 from fieldguide.interfaces import cli
 from sample_files import FACT, OTHER, SAMPLES, pdf
@@ -245,3 +246,40 @@ def test_removing_a_document_removes_what_models_keep_of_it(run, ingested, tmp_p
     os.utime(states / "earlier.state", (1, 1))
     run("documents", "remove", "towers.md")
     assert [path.name for path in states.iterdir()] == ["earlier.state"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("ingest", "--include", "*.md"),
+        ("ingest", "--collection", "coast"),
+        ("collections", "set", "coast"),
+        ("collections", "set", "coast", "--unwatch", "--watch", "."),
+    ],
+)
+def test_options_that_would_do_nothing_are_told(run, ingested, arguments):
+    status, out, err = run(*arguments)
+    assert (status, out) == (2, "")
+    assert "Invalid value" in err
+
+
+def test_nothing_is_removed_where_one_of_the_names_is_wrong(run, ingested):
+    status, _, err = run("documents", "remove", "oil.txt", "nowhere.txt")
+    assert status == 1
+    assert "There is no document 'nowhere.txt'" in err
+    assert "oil.txt" in run("documents", "list")[1]
+
+
+def test_a_folder_that_is_not_there_makes_no_collection(run, tmp_path):
+    assert run("collections", "set", "new", "--watch", tmp_path / "nowhere")[0] == 1
+    assert run("collections", "set", "new", "--unwatch")[0] == 1
+    (tmp_path / "empty").mkdir()
+    assert run("ingest", tmp_path / "empty", "--collection", "new")[0] == 1
+    assert "new" not in run("collections", "list")[1]
+
+
+def test_what_to_include_can_be_taken_back(run, ingested, tmp_path):
+    run("collections", "set", "coast", "--include", "*.md")
+    run("collections", "set", "coast", "--include", "")
+    settings = Library(tmp_path / "data").collection("coast").store.settings()
+    assert json.loads(settings["include"]) == []

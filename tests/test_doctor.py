@@ -37,7 +37,6 @@ role = "chat"
 label = "default"
 description = ""
 licence = "Apache-2.0"
-context_length = 512
 [[model.file]]
 path = "small.gguf"
 size = {model_size}
@@ -52,7 +51,6 @@ role = "embedder"
 label = "embedder"
 description = ""
 licence = "Apache-2.0"
-context_length = 256
 folder = "vectors"
 [[model.file]]
 path = "weights.bin"

@@ -17,7 +17,6 @@ from fieldguide.settings import Settings
 from fieldguide.weights.catalog import load_catalog
 from fieldguide.weights.download import verify
 
-_NEEDED = ("default", "embedder")
 _SETUP = """#!/bin/sh
 # Sets Fieldguide up in this folder, without a network: ./setup.sh, then ./fieldguide
 set -eu
@@ -75,7 +74,7 @@ def _fill(
     report: Callable[[Loading], None],
 ) -> None:
     _take_index(settings.data_dir, folder / "data")
-    for label in dict.fromkeys([*_NEEDED, *models]):
+    for label in models:
         _take_weights(label, settings, folder / "models", report)
     (folder / "wheels").mkdir()
     for number, made in enumerate(distributions, 1):

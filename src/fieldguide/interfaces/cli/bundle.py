@@ -13,12 +13,14 @@ from fieldguide.interfaces.cli.terminal import LoadingDisplay
 from fieldguide.settings import resolve_settings
 from fieldguide.weights.catalog import load_catalog
 
+_NEEDED = ("default", "embedder")
+
 
 def bundle(folder: Path, models: Sequence[str], flags: Mapping[str, Any]) -> None:
     """Make the folder and say how large it became."""
     settings = resolve_settings(flags)
     with LoadingDisplay() as display:
-        make_bundle(folder, settings, needed(), models, display.show)
+        make_bundle(folder, settings, needed(), list(dict.fromkeys([*_NEEDED, *models])), display.show)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     sys.stdout.write(f"{folder} holds {size / 1e9:.1f} GB. Where there is no network: sh {folder.name}/setup.sh\n")
 
