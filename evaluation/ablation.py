@@ -28,7 +28,7 @@ from fieldguide.indexing.chunking import chunk_document
 from fieldguide.indexing.documents import read_folder
 from fieldguide.indexing.index import CHUNK_TOKENS
 from fieldguide.retrieval.embedder import Embedder, Embedding
-from fieldguide.retrieval.passage_store import PassageStore
+from fieldguide.retrieval.passage_store import PassageStore, inverse_frequency
 from fieldguide.retrieval.search import CANDIDATES, fuse, late_interaction
 from fieldguide.sentences import split_sentences
 from fieldguide.settings import resolve_settings
@@ -160,7 +160,8 @@ class Ranker:
         if not recipe.rerank:
             return {i: -float(rank) for rank, i in enumerate(fused)}
         ids = self._embedder.token_ids(question)
-        weights: FloatVector = corpus.store.rarity(ids)[: len(embedding.token_vectors)] ** recipe.rarity
+        rarity = inverse_frequency(corpus.store.frequency(ids), corpus.store.count())
+        weights: FloatVector = rarity[: len(embedding.token_vectors)] ** recipe.rarity
         scores = {
             i: late_interaction(embedding.token_vectors, corpus.embeddings[i].token_vectors, weights) + recipe.whole * cosine[i]
             for i in fused

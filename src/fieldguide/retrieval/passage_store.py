@@ -169,10 +169,6 @@ class PassageStore:
         found = dict(self._rows(f"SELECT token, passages FROM token_frequency WHERE token IN ({marks})", tuple(token_ids)))
         return np.array([found.get(token, 0) for token in token_ids], np.float32)
 
-    def rarity(self, token_ids: Sequence[int]) -> FloatVector:
-        """How much each token says in this library alone."""
-        return inverse_frequency(self.frequency(token_ids), self.count())
-
     def close(self) -> None:
         """Release the file, once whoever reads it has done so: closing it under a reader ends the process."""
         with self._lock:

@@ -91,10 +91,14 @@ class ChromaVectorStore:
             # Chroma keeps what could not be opened, and would give it to whoever tries again.
             SharedSystemClient._identifier_to_system.pop(str(self._folder), None)
             raise
-        # No embedding function: Chroma's default one would download a model.
-        self._collection = self._client.get_or_create_collection(
-            _COLLECTION, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
-        )
+        try:
+            # No embedding function: Chroma's default one would download a model.
+            self._collection = self._client.get_or_create_collection(
+                _COLLECTION, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
+            )
+        except BaseException:
+            self._client.close()
+            raise
 
     def add(self, ids: Sequence[str], vectors: FloatMatrix) -> None:
         """Store vectors (n, d) of length 1 under their chunks' ids."""

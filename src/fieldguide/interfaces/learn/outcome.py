@@ -44,11 +44,11 @@ def answer_stage(view: View) -> str:
         whole = "".join(token.text for token in tokens)
         return paragraph("The model is on a server, which tells no probabilities.") + paragraph(text(whole))
     drawn = []
-    for number, token in enumerate(tokens):
+    for token in tokens:
         share = _share(token)
         choices = json.dumps([[name, round(score, 3)] for name, score in token.alternatives])
         drawn.append(
-            f"<button type='button' class='fl-token' data-learn='token' data-number='{number}' data-choices='{text(choices)}' "
+            f"<button type='button' class='fl-token' data-learn='token' data-choices='{text(choices)}' "
             f"data-text='{text(token.text)}' style='--sure:{share:.2f}' title='{share:.0%}'>{text(token.text)}</button>"
         )
     surest = sum(_share(token) > _SURE for token in tokens)

@@ -21,7 +21,7 @@ from fieldguide.settings import Settings
 
 COOKIE = "fieldguide-session"
 _LOGIN = "/login"
-_OPEN = {_LOGIN, "/healthz", "/readyz", "/gradio_api/startup-events"}  # Gradio asks for the last one itself, as it starts
+_OPEN = {"/healthz", "/readyz", "/gradio_api/startup-events"}  # Gradio asks for the last one itself, as it starts
 WRONG_TOKENS_PER_MINUTE = 10
 _SHORTEST = 16
 _MONTH = 30 * 24 * 3600
