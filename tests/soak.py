@@ -69,8 +69,8 @@ def sample(questions: int, temporary: Path) -> Sample:
     )
 
 
-def soak(questions: int, folder: Path, every: int, seed: int = 0) -> list[Sample]:
-    """Ask so many questions; a sample of what is held after each `every` of them."""
+def soak(questions: int, folder: Path, every: int, seed: int = 0, rebuilt: int = 100) -> list[Sample]:
+    """Ask so many questions; a sample of what is held after each `every` of them, a new index after each `rebuilt`."""
     chance, temporary = random.Random(seed), folder / "tmp"
     temporary.mkdir(parents=True)
     tempfile.tempdir = os.environ["TMPDIR"] = str(temporary)
@@ -97,7 +97,7 @@ def soak(questions: int, folder: Path, every: int, seed: int = 0) -> list[Sample
             if position >= 5:
                 store.delete(OWNER, conversation)
                 conversation, history = new_identifier(), []
-        if number % 100 == 50:
+        if number % rebuilt == 10:
             write_guides(folder / "guides", number)
             fieldguide.ingest(lambda _: None)
         if (number + 1) % every == 0:
@@ -124,11 +124,11 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=3000)
     parser.add_argument("--report", type=Path, default=ROOT / "evaluation" / "reports" / "soak.md")
     asked = parser.parse_args()
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         samples = soak(asked.questions, Path(folder), max(1, asked.questions // 20))
     minutes, more = (time.monotonic() - began) / 60, growth(samples)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     lines = [
         "# Soak",
         "",

@@ -54,7 +54,7 @@ def test_a_report_says_what_was_seen():
         ({"positions": [3]}, "never longer than 3"),
         ({"answered": Counter({n: 5 if n else 20 for n in range(30)})}, "the greedy one got 20"),
         ({"answered": Counter({n: n % 10 for n in range(30)})}, "some got 9 answers, some 0"),
-        ({"memory": [float(800 + 5 * n) for n in range(40)]}, "memory grew by"),
+        ({"seconds": 600.0, "memory": [float(800 + 5 * n) for n in range(40)]}, "memory grew by"),
     ],
 )
 def test_a_broken_promise_is_told(change, said):

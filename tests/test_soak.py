@@ -14,7 +14,8 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 from soak import growth, soak
-more = growth(soak(80, Path(sys.argv[1]), 10))
+# An index that another has replaced stays open for whoever still reads it: two are open from the first rebuilding on.
+more = growth(soak(80, Path(sys.argv[1]), 10, rebuilt=50))
 print(json.dumps([more.megabytes, more.open_files, more.threads, more.temporary_files]))
 """
 

@@ -4,11 +4,12 @@ import logging
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from fieldguide.answering import abbreviations
 from fieldguide.answering.abstain import REFUSAL, DraftSignals, Gate, Signals
 from fieldguide.answering.clock import Clock
 from fieldguide.answering.completeness import note_on_completeness
 from fieldguide.answering.drafting import Draft, Verdicts, as_events, outcome, write_draft
-from fieldguide.answering.injection import says_something, without_orders
+from fieldguide.answering.injection import without_orders, worth_reading
 from fieldguide.answering.rewrite import Standalone, standalone
 from fieldguide.answering.support import SupportChecker
 from fieldguide.answering.waiting_line import WaitingLine
@@ -27,6 +28,7 @@ from fieldguide.events import (
     Reread,
     Retrieved,
     Rewritten,
+    Token,
     Withdrawn,
     failure,
 )
@@ -39,7 +41,6 @@ from fieldguide.types import Answer, Chunk, SearchResult, Sentence, TokenCounts,
 MAX_QUESTION_CHARACTERS = 2000
 RETRIEVED = 12  # hits reported with every answer; how many of them are read is another matter
 _REPEATED = 3  # sentences that stand beside the question when it is read a second time
-
 
 _log = logging.getLogger(__name__)
 
@@ -127,12 +128,22 @@ class Assistant:
             result, most = searcher.rank(rewritten.search_text, options.given), len(options.given)
         if not options.orders_are_read:
             result = without_orders(result)
-        chunks = [hit.chunk for hit in result.hits if says_something(hit.chunk)][:most]
+        readable = worth_reading(result)
         clock.retrieve_s = clock.elapsed() - clock.rewrite_s
         yield Retrieved(result)
         yield Quoted(result.quotes)
 
-        packed, prompted = self._pack(question, rewritten, chunks, options)
+        short = abbreviations.asked_for(question)
+        sentences, citations = abbreviations.spelled_out(short, readable)
+        if sentences:  # nothing is left to ask the model
+            text, tokens = " ".join(sentence.text for sentence in sentences), TokenCounts(0, 0, 0)
+            clock.first_token_s = clock.elapsed()
+            yield Token(text, None)
+            yield from as_events(sentences, citations)
+            yield Finished(Answer(question, text, False, sentences, citations, result.hits, clock.timings(), tokens))
+            return
+
+        packed, prompted = self._pack(question, rewritten, readable[:most], options)
         yield prompted
         tokens = yield from self._read(packed.messages, cancellation)
 
@@ -149,6 +160,8 @@ class Assistant:
         sentences, citations = draft.sentences, draft.citations
         if prompts.REFUSAL_WORDS in draft.text:
             reason = "The model itself found no answer in the passages."
+        elif short and not abbreviations.fits_letters(short, draft.text):
+            reason = f"No words of the draft fit the letters of {short}."
         else:
             judgement = self._gate.judge_draft(DraftSignals(judgement, draft.log_probability, draft.unsupported, draft.values))
             yield Gated(judgement.answerable, judgement.numbers)

@@ -109,9 +109,9 @@ def without_orders(result: SearchResult) -> SearchResult:
     return replace(result, hits=hits, quotes=tuple(quotes))
 
 
-def says_something(chunk: Chunk) -> bool:
-    """Whether anything of the passage is left to read."""
-    return any(character.isalnum() for character in chunk.text)
+def worth_reading(result: SearchResult) -> list[Chunk]:
+    """The passages of which anything is left, best first."""
+    return [hit.chunk for hit in result.hits if any(character.isalnum() for character in hit.chunk.text)]
 
 
 def without_markers(text: str) -> str:

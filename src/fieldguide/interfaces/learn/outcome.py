@@ -42,7 +42,9 @@ def answer_stage(view: View) -> str:
         return paragraph("The model wrote nothing: the gate refused before the first word. Open <b>Check</b> to see why.")
     if any(token.log_probability is None for token in tokens):
         whole = "".join(token.text for token in tokens)
-        return paragraph("The model is on a server, which tells no probabilities.") + paragraph(text(whole))
+        return paragraph(
+            "No probabilities are known: the model is on a server, or code copied this from a passage."
+        ) + paragraph(text(whole))
     drawn = []
     for token in tokens:
         share = _share(token)
