@@ -43,7 +43,7 @@ def main() -> None:
         assert isinstance(last, Finished), last
         sentences, _ = spelled_out(short, chunks)
         said = last.answer.text
-        meant = [sentence.text.split(" stands for ")[1] for sentence in sentences]
+        meant = [sentence.text.split(" stands for ")[1].rstrip(".") for sentence in sentences]
         if meant:
             known += 1
             right += any(content_words(meaning) <= content_words(said) for meaning in meant)

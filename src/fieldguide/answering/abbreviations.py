@@ -46,8 +46,9 @@ def spelled_out(short: str, chunks: Sequence[Chunk]) -> tuple[tuple[Sentence, ..
     sentences: list[Sentence] = []
     citations: list[Citation] = []
     known: list[set[str]] = []
-    for chunk in chunks if short else ():
-        for span in split_sentences(chunk.text):
+    for chunk in chunks:
+        named = short and short.casefold() in chunk.text.casefold()  # to find sentences takes longer
+        for span in split_sentences(chunk.text) if named else ():
             for name, meaning in _definitions(short, span.text):
                 if content_words(meaning) in known or len(known) == _MOST_MEANINGS:
                     continue
