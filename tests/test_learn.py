@@ -64,6 +64,17 @@ def test_of_two_drafts_that_were_taken_back_the_last_one_is_shown_as_checked(fie
     fieldguide.close()
 
 
+def test_a_run_in_which_the_model_was_not_asked_is_drawn_whole(fieldguide_with, toy_folder):
+    (toy_folder / "sacs.md").write_text("# Sacs\n\nA honey sac carrier (HSC) fills cells.\n", encoding="utf-8")
+    fieldguide = fieldguide_with(ScriptedModel([]))
+    *_, trace = record(fieldguide, "What does HSC stand for?")
+    html = html_text(run_shown(View(trace, fieldguide.guides(), is_live=True), "hsc"))
+    assert "HSC stands for honey sac carrier." in html
+    assert "the model was not asked" in html
+    assert "1 of 1 supported" in html
+    fieldguide.close()
+
+
 def test_without_the_guides_of_the_run_nothing_else_is_shown_in_their_place():
     html = run_shown(View(shipped()["gan"], ()), "gan")
     assert "not the one that this run searched" in html

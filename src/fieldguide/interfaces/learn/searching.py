@@ -225,7 +225,7 @@ def prompt_stage(view: View) -> str:
     """The exact text that the model was given, part by part."""
     prompted = view.trace.last(Prompted)
     if prompted is None:
-        return paragraph("No prompt was made.")
+        return paragraph("No prompt was made: the model was not asked.")
     totals: dict[PartKind, int] = {}
     for part in prompted.parts:
         totals[_kind(part.kind)] = totals.get(_kind(part.kind), 0) + part.tokens
