@@ -233,12 +233,12 @@ def test_a_kill_while_a_document_is_removed_leaves_no_trace_of_it_either(add, li
 
 def test_word_counts_go_down_with_a_document(add, library, folder):
     add(folder / "tides.txt")
-    before = library.collection("mine").store.rarity(WordCountEmbedder().token_ids("the moon quillon")).tolist()
+    before = library.collection("mine").store.frequency(WordCountEmbedder().token_ids("the moon quillon")).tolist()
     add(folder)
     collection = library.collection("mine")
     with collection.writing(lambda: None):
         collection.remove(["quillon.md"])
-    assert collection.store.rarity(WordCountEmbedder().token_ids("the moon quillon")).tolist() == before
+    assert collection.store.frequency(WordCountEmbedder().token_ids("the moon quillon")).tolist() == before
 
 
 def test_cancelling_keeps_what_is_done(add, library, tmp_path):
