@@ -28,6 +28,7 @@ def meanings(short: str, *texts: str) -> list[str]:
         ("what does vae stand for", "vae"),
         ("And what do the letters LSTM stand for?", "LSTM"),
         ("What is RAG short for?", "RAG"),
+        ("What do LLMs stand for?", "LLM"),
         ("What’s the full form of LoRA?", "LoRA"),
         ("What does the abbreviation “GAN” mean?", "GAN"),
         ("VQ-VAE stands for what?", "VQ-VAE"),

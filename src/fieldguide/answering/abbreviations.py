@@ -33,7 +33,7 @@ def asked_for(question: str) -> str:
     """The abbreviation whose long form is all that the question wants; '' for any other question."""
     for pattern in _QUESTIONS:
         if found := pattern.fullmatch(question.strip()):
-            short = found["short"]
+            short = re.sub(r"(?<=[A-Z])s$", "", found["short"])  # of many
             return "" if short.lower() in STOP_WORDS else short
     return ""
 
