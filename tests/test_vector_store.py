@@ -67,6 +67,21 @@ def test_adding_nothing_is_allowed(store):
     assert store.count() == 0
 
 
+def test_a_change_while_vectors_are_counted_is_counted_the_next_time(store, monkeypatch):
+    collection = store._collection
+
+    class ChangedMeanwhile:
+        def count(self):
+            counted = collection.count()
+            monkeypatch.setattr(store, "_collection", collection)
+            fill(store)
+            return counted
+
+    monkeypatch.setattr(store, "_collection", ChangedMeanwhile())
+    assert store.count() in (0, 4)
+    assert store.count() == 4
+
+
 def test_vectors_come_back_as_they_were_added(store):
     fill(store)
     assert {i: tuple(vector) for i, vector in store.vectors().items()} == {

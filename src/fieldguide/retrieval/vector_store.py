@@ -60,7 +60,7 @@ class ChromaVectorStore:
         if not is_tried and (problem := problem_of(folder)):
             raise self._unusable(problem)
         self._has_written = False
-        self._count: int | None = None  # counting takes Chroma longer than searching, once there are many
+        self._changes, self._counted = 0, (-1, 0)
         try:
             with blanked():
                 self._open()
@@ -106,8 +106,8 @@ class ChromaVectorStore:
             for start in range(0, len(ids), _BATCH):
                 with self._writable():
                     self._collection.upsert(ids=list(ids[start : start + _BATCH]), embeddings=vectors[start : start + _BATCH])
-        finally:  # not before: a search beside this may count meanwhile
-            self._count = None
+        finally:
+            self._changes += 1
 
     def remove(self, ids: Sequence[str]) -> None:
         """Forget vectors; ids that are unknown are passed over. Files may still hold them until `rewrite`."""
@@ -118,7 +118,7 @@ class ChromaVectorStore:
                 self.add(list(there), _blank(len(there), len(next(iter(there.values())))))
                 with self._writable():
                     self._collection.delete(ids=list(there))
-                self._count = None
+                self._changes += 1
 
     def rewrite(self, dimension: int) -> None:
         """Have the files forget what was removed: the notes of each change, too, and what the database has freed."""
@@ -131,7 +131,7 @@ class ChromaVectorStore:
                 self.add([blank], _blank(1, dimension))
             for blank in _BLANKS:
                 self._collection.delete(ids=[blank])
-            self._count = None
+            self._changes += 1
             self._write_after(_WRITTEN_AFTER)
             self._client.close()
             with closing(sqlite3.connect(self._folder / "chroma.sqlite3", timeout=60)) as database:
@@ -165,10 +165,14 @@ class ChromaVectorStore:
 
     def count(self) -> int:
         """How many vectors are stored."""
-        if self._count is None:
+        # Counting takes Chroma longer than searching, once there are many. What is kept goes with the changes that had
+        # ended before: others may change something at any moment.
+        changes, (as_of, counted) = self._changes, self._counted
+        if as_of != changes:
             with self._readable():
-                self._count = int(self._collection.count())
-        return self._count
+                counted = int(self._collection.count())
+            self._counted = changes, counted
+        return counted
 
     def nearest(self, vector: FloatVector, limit: int) -> list[tuple[str, float]]:
         """Ids with their cosine similarity to `vector`, nearest first."""
@@ -201,7 +205,7 @@ class ServedVectorStore(ChromaVectorStore):
 
     def __init__(self, server: str, name: str) -> None:
         self._server = server
-        self._count, self._has_written = None, False
+        self._changes, self._counted, self._has_written = 0, (-1, 0), False
         self._client = _asked(lambda: _connect(server), server)
         space = {"hnsw": {"space": "cosine"}}
         made = _asked(lambda: self._client.get_or_create_collection(name, embedding_function=None, configuration=space), server)
@@ -211,7 +215,7 @@ class ServedVectorStore(ChromaVectorStore):
         """Forget vectors; ids that are unknown are passed over. What the server's files hold is the server's affair."""
         for start in range(0, len(ids), _BATCH):
             self._collection.delete(ids=list(ids[start : start + _BATCH]))
-        self._count = None
+            self._changes += 1
 
     def rewrite(self, dimension: int) -> None:
         """Nothing: the files are the server's."""
