@@ -39,6 +39,7 @@ from killed import Started, seconds_of_an_ingest
 from mutations import damaged_files, seeds
 
 _DOCUMENTS = 300
+_CHANGED = 200  # of them, before each ingest that is killed
 _AT_ONCE = 100  # damaged files that are on disk
 Told = Callable[[str], None]
 
@@ -139,7 +140,7 @@ def kill_at_random(times: int, folder: Path, seed: int = 0, tell: Told = lambda 
     seconds_of_an_ingest(data, documents)
     whole = 0.0
     for turn in range(times + 1):
-        for number in chance.sample(range(_DOCUMENTS), 100):  # something to do each time
+        for number in chance.sample(range(_DOCUMENTS), _CHANGED):  # something to do each time
             (documents / f"{number}.txt").write_text(f"Light number {number} was painted in year {turn} by the keeper.")
         if not turn:  # how long nobody kills it for
             whole = seconds_of_an_ingest(data, documents)
@@ -148,8 +149,12 @@ def kill_at_random(times: int, folder: Path, seed: int = 0, tell: Told = lambda 
         before = _up_to_date(library.collection("mine"), documents)
         library.close()
         started = Started(data, documents)
-        was_killed = started.kill(chance.random() * whole)
-        came["killed at work" if was_killed else "had ended before the kill"] += 1
+        if chance.random() < 0.5:  # much of its time goes into opening: half of the kills come among the reports
+            was_killed = started.kill(chance.random() * whole / 10, once=chance.randrange(1, _CHANGED))
+        else:
+            was_killed = started.kill(chance.random() * whole)
+        when = "after some documents were reported as done" if started.done else "before any document was"
+        came[f"killed at work, {when}" if was_killed else "had ended before the kill"] += 1
         library = Library(data)
         collection = library.collection("mine")
         hits = collection.search("Which light stands at the coast?", 1, WordCountEmbedder()).hits

@@ -8,6 +8,7 @@ import multiprocessing
 import signal
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -35,8 +36,11 @@ class Started:
         theirs.close()
         self.done = self._told.recv()  # 0: it is about to begin
 
-    def kill(self, after: float) -> bool:
-        """Kill it after so many seconds; whether it was still at work."""
+    def kill(self, after: float, once: int = 0) -> bool:
+        """Kill it so many seconds after it has reported `once` documents as done; whether it was still at work."""
+        with suppress(EOFError):
+            while self.done < once:
+                self.done = self._told.recv()
         self._process.join(after)
         self._process.kill()
         self.wait()
@@ -66,7 +70,8 @@ def _ingest(data: Path, documents: Path, told: Connection) -> None:
 
 
 def seconds_of_an_ingest(data: Path, documents: Path) -> float:
-    """How long one takes when nobody kills it."""
-    started, began = Started(data, documents), time.perf_counter()
+    """How long one takes from its beginning when nobody kills it."""
+    started = Started(data, documents)
+    began = time.perf_counter()
     started.wait()
     return time.perf_counter() - began

@@ -31,6 +31,7 @@ from fieldguide.types import Turn
 ROOT = Path(__file__).parent.parent
 SECTIONS = 40
 OWNER = "a" * 32
+_POOLS = ("tokio-", "sqlx-")  # threads of Chroma
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +59,31 @@ def write_guides(folder: Path, turn: int) -> None:
 
 
 def sample(questions: int, temporary: Path) -> Sample:
+    """What is held now.
+
+    Chroma keeps as many connections to each of its databases, and threads for them, as once were needed at one time: by
+    chance more or fewer, whatever is asked. Of each database one connection counts, and none of those threads; an index that
+    stays open is seen by its other files.
+    """
     gc.collect()
     process = psutil.Process()
+    databases = [file.path for file in process.open_files() if "chroma.sqlite3" in file.path]
+    pooled = sum(_name_of(thread.id).startswith(_POOLS) for thread in process.threads())
     return Sample(
         questions,
         round(process.memory_info().rss / 1e6, 1),
-        process.num_fds() if hasattr(process, "num_fds") else 0,
-        process.num_threads(),
+        (process.num_fds() if hasattr(process, "num_fds") else 0) - (len(databases) - len(set(databases))),
+        process.num_threads() - pooled,
         sum(1 for _ in temporary.rglob("*")),
     )
+
+
+def _name_of(thread: int) -> str:
+    """What Linux calls a thread; elsewhere, or where it has ended, ''."""
+    try:
+        return Path(f"/proc/self/task/{thread}/comm").read_text()
+    except OSError:
+        return ""
 
 
 def soak(questions: int, folder: Path, every: int, seed: int = 0, rebuilt: int = 100) -> list[Sample]:
