@@ -1,6 +1,8 @@
 """What putting kept passages together costs in answers, and what more passages or reading again give back.
 
     python evaluation/passage_cache_curve.py --answers runs/curve [--split dev] [--variants "8 kept" "8 cold"] [--report OUT.md]
+    python evaluation/passage_cache_curve.py --answers runs/curve --split all --answerable --variants "4 cold" "4 kept" \
+        --questions evaluation/questions.jsonl evaluation/tuning-questions.jsonl  # an hour and a half: the smaller interval
 
 Each variant answers the same questions with the gate held open, so that only reading differs, and is compared with the cold
 read of the same prompt, question by question. Answers are kept: a run that was stopped goes on where it was.
@@ -146,7 +148,9 @@ def judge(questions: Sequence[Question], rows: Sequence[Row]) -> dict[str, Any]:
         "area_under_curve": area_under_curve(
             [row["refusal_log_probability"] for q, row in both if q.abstain],
             [row["refusal_log_probability"] for q, row in answered],
-        ),
+        )
+        if len(answered) < len(both)
+        else None,
         "first_token_s": median([row["first_token_s"] for _, row in answered if row["first_token_s"] is not None]),
     }
 
@@ -164,7 +168,7 @@ def as_markdown(found: Mapping[str, Any]) -> str:
                 _percent(figures["read_right"]),
                 f"{against['better']} : {against['worse']}" if against else "",
                 f"{100 * against['difference']:+.1f} ({low:+.0f} to {high:+.0f})" if against else "",
-                f"{figures['area_under_curve']:.2f}",
+                "" if figures["area_under_curve"] is None else f"{figures['area_under_curve']:.2f}",
             ]
         )
     head = ["variant", "first word (s)", "read right", "better : worse", "points against cold (95 %)", "gate's area"]
@@ -179,25 +183,29 @@ def main() -> None:
     """Ask, judge, and write the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--answers", type=Path, required=True, help="a folder")
-    parser.add_argument("--split", default="dev")
+    parser.add_argument("--questions", nargs="+", type=Path, default=[ROOT / "evaluation" / "questions.jsonl"])
+    parser.add_argument("--split", choices=("dev", "test", "all"), default="dev")
+    parser.add_argument("--answerable", action="store_true", help="only questions that the guides answer")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
-    questions = load_questions(ROOT / "evaluation" / "questions.jsonl")
-    questions = [q for q in questions if q.split == options.split and not q.passages]
+    questions = [q for path in options.questions for q in load_questions(path)]
+    questions = [q for q in questions if options.split in ("all", q.split) and not q.passages]
+    questions = [q for q in questions if not (options.answerable and q.abstain)]
     options.answers.mkdir(parents=True, exist_ok=True)
     made = Fieldguide(resolve_settings())
     for _ in made.loading(with_model=False):
         pass
     found: dict[str, Any] = {}
     for name in options.variants:
-        path = options.answers / f"{options.split} {name}.jsonl"
+        path = options.answers / f"{name}.jsonl"
         found[name] = judge(questions, answers(made, VARIANTS[name], questions, path))
     for name, figures in found.items():
         cold = f"{VARIANTS[name].passages} cold"
         if cold in found and cold != name:
             figures["against_cold"] = paired(figures["right"], found[cold]["right"])
-    about = f"{len(questions)} questions ({options.split}), {model_path(made.settings, lambda _: None).stem}."
+    what = "answerable questions" if options.answerable else "questions"
+    about = f"{len(questions)} {what} ({options.split}), {model_path(made.settings, lambda _: None).stem}."
     content = {"about": about, "variants": found}
     sys.stdout.write(as_markdown(content))
     if options.report:
