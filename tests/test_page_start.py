@@ -1,5 +1,8 @@
 """What helps to begin, in a real browser."""
 
+import time
+
+import httpx
 import pytest
 
 from browser import finished, free_port, opened, says
@@ -7,7 +10,7 @@ from fakes import ScriptedModel
 from fieldguide import locations
 from fieldguide.indexing.documents import read_folder
 from fieldguide.interfaces.api import create_api
-from fieldguide.interfaces.web.app import create_app, launch
+from fieldguide.interfaces.web.app import _Server, create_app, launch
 from fieldguide.interfaces.web.welcome import EXAMPLES, welcome
 
 pytestmark = pytest.mark.browser
@@ -79,3 +82,31 @@ def test_the_first_note_is_dismissed_for_good(browser, serve):
         page.wait_for_selector("#shelf .fg-note", state="attached")
         page.wait_for_timeout(300)
         assert not page.is_visible("#first-run")
+
+
+def test_the_page_starts_where_a_proxy_is_set_that_does_not_know_this_machine(serve, monkeypatch):
+    for name in ("http_proxy", "https_proxy", "no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "" if name.lower() == "no_proxy" else "http://127.0.0.1:9")
+    assert httpx.get(serve(ScriptedModel())).is_success
+
+
+def test_a_server_may_take_longer_to_start_than_gradio_would_wait(fieldguide_with, monkeypatch):
+    real, fieldguide = _Server.run, fieldguide_with(ScriptedModel())
+
+    def late(server):
+        time.sleep(6)  # Gradio gives up after five
+        real(server)
+
+    monkeypatch.setattr(_Server, "run", late)
+    page = create_app(fieldguide)
+    try:
+        assert httpx.get(launch(page, "127.0.0.1", free_port(), create_api(fieldguide, "test"))).is_success
+    finally:
+        page.close()
+
+
+def test_a_server_that_ends_at_once_is_told_as_such(fieldguide_with, monkeypatch):
+    monkeypatch.setattr(_Server, "run", lambda _: None)
+    fieldguide = fieldguide_with(ScriptedModel())
+    with pytest.raises(OSError, match="port"):
+        launch(create_app(fieldguide), "127.0.0.1", free_port(), create_api(fieldguide, "test"))

@@ -3,5 +3,6 @@
 from fieldguide import offline
 
 offline.switch_off_telemetry()
+offline.reach_directly()
 
 __version__ = "0.1.0"

@@ -1,13 +1,16 @@
 """The chat page in Gradio. `create_app` builds it, `launch` serves it; what it does stands in `asking` and `shelf`."""
 
+import threading
 from dataclasses import fields
 from typing import Any
 
 import gradio as gr
+from gradio import http_server
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
+from fieldguide import offline
 from fieldguide.answering.waiting_line import LIMIT
 from fieldguide.interfaces.api import PATHS
 from fieldguide.interfaces.conversation_store import ConversationStore
@@ -76,10 +79,25 @@ def _wire(page: gr.Blocks, parts: Parts, asking: Asking, shelf: Shelf) -> None:
     page.unload(asking.leave)
 
 
+class _Server(http_server.Server):  # type: ignore[misc] # Gradio tells no types
+    """Gradio's server, which may take as long as it needs: Gradio gives up after five seconds, too few for a busy machine."""
+
+    def run_in_thread(self) -> None:
+        """Return once it serves; raises ServerFailedToStartError when it has ended instead."""
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+        while not self.started:
+            self.thread.join(0.01)
+            if not self.thread.is_alive():
+                raise http_server.ServerFailedToStartError("The server ended before it could serve.")
+
+
 def launch(
     page: gr.Blocks, host: str, port: int, api: ASGIApp, keys: Keys | None = None, agents: Starlette | None = None
 ) -> str:
     """Serve the page in the background, with the API and agents beside it, to holders of the keys; return its address."""
+    offline.reach_directly(host)  # Gradio asks its own server once, through a proxy where one is set
+    http_server.Server = _Server
     page.queue(default_concurrency_limit=_MANY_AT_ONCE)
     page.launch(
         server_name=host,
