@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -51,6 +52,17 @@ def folder(tmp_path):
 @pytest.fixture
 def ingested(run, folder):
     assert run("ingest", folder, "--collection", "coast")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("utf-8", "φάρος.txt"), ("latin-1", "\\u03c6\\u03ac\\u03c1\\u03bf\\u03c2.txt")]
+)
+def test_a_terminal_that_cannot_show_a_letter_shows_its_number(run, folder, tmp_path, encoding, shown):
+    (folder / "φάρος.txt").write_text("The Greek word for a lighthouse.")
+    run("ingest", folder)
+    command = [sys.executable, "-m", "fieldguide", "documents", "list", "--data-dir", str(tmp_path / "data")]
+    listed = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding}, check=True)
+    assert shown.encode(encoding) in listed.stdout
 
 
 def test_ingest_says_what_it_did_and_why_it_skipped(run, folder):

@@ -1,6 +1,7 @@
 """The `fieldguide` command. Heavy libraries are imported inside the commands that need them, so `--help` is instant."""
 
 import errno
+import io
 import os
 import sys
 from contextlib import suppress
@@ -248,6 +249,9 @@ def run() -> None:
     Weights and libraries may still be loading in the background when a command ends, after an error above all. Taking
     native libraries down under their own threads crashes; whatever is being written survives a kill by design.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal or a pipe that cannot show every letter of a document
+            stream.reconfigure(errors="backslashreplace")
     status: int | str | None = 0
     try:
         main()
