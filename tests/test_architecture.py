@@ -23,7 +23,7 @@ LAYERS = [
     {"answering", "indexing"},
     {"retrieval", "generation", "weights"},
     {"logs"},
-    {"settings", "events", "markdown", "sentences", "words", "data_folder"},
+    {"settings", "events", "markdown", "sentences", "words", "data_folder", "proxies"},
     {"types", "errors", "offline", "locations", "locks", "background", "characters", "files", "retries"},
     {"memory"},
 ]
@@ -46,7 +46,7 @@ HOMES = {
     "typer": "interfaces/cli/",
     "rich": "interfaces/cli/",
     "mcp": "interfaces/mcp_server.py",
-    "httpx": ("weights/hub.py", "generation/remote.py"),
+    "httpx": ("weights/hub.py", "generation/remote.py", "proxies.py"),
     "tenacity": "retries.py",
     "packaging": "interfaces/bundle/distributions.py",
     "markdown_it": "markdown.py",

@@ -124,44 +124,6 @@ print("all off")
 """
 
 
-PROXIES_SEEN = """
-import os, sys
-import fieldguide
-import httpx
-from fieldguide import offline
-offline.reach_directly(*sys.argv[1:])
-proxied = {str(pattern.pattern) for pattern, transport in httpx.Client()._mounts.items() if transport}
-direct = {str(pattern.pattern) for pattern, transport in httpx.Client()._mounts.items() if not transport}
-print(sorted(proxied), sorted(direct))
-"""
-
-
-@pytest.mark.parametrize(
-    ("set_by_user", "host", "proxied", "direct"),
-    [
-        ({}, "10.1.2.3", [], []),
-        (
-            {"HTTP_PROXY": "http://proxy.test:3128"},
-            "",
-            ["http://"],
-            ["all://127.0.0.1", "all://[::1]", "all://localhost"],
-        ),
-        (
-            {"https_proxy": "http://proxy.test:3128", "no_proxy": ".test, 127.0.0.1"},
-            "10.1.2.3",
-            ["https://"],
-            ["all://*.test", "all://10.1.2.3", "all://127.0.0.1", "all://[::1]", "all://localhost"],
-        ),
-        ({"ALL_PROXY": "http://proxy.test:3128", "NO_PROXY": "*"}, "", [], []),
-    ],
-)
-def test_this_machine_is_asked_without_a_proxy_and_all_others_as_the_user_has_set(set_by_user, host, proxied, direct):
-    rest = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    command = [sys.executable, "-c", PROXIES_SEEN, *([host] if host else [])]
-    result = subprocess.run(command, capture_output=True, text=True, env={**rest, **set_by_user})
-    assert result.stdout.strip() == f"{proxied} {direct}", result.stderr
-
-
 def test_every_library_agrees_that_its_telemetry_is_off_whatever_the_user_has_set(tmp_path):
     environment = {**guarded(tmp_path), **EAGER}
     result = subprocess.run([sys.executable, "-c", SHOWN_OFF], capture_output=True, text=True, env=environment)

@@ -34,6 +34,10 @@ class RemoteError(FieldguideError):
     """A server that the settings name cannot be reached, or refuses."""
 
 
+class ProxyError(FieldguideError):
+    """No connection can be made with the proxy or the certificates that the environment names."""
+
+
 class WeightsError(FieldguideError):
     """A weights file is missing, damaged, or cannot be fetched."""
 

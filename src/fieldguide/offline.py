@@ -5,9 +5,7 @@ fetched by `weights.download` alone, which speaks to their sources itself.
 """
 
 import os
-import sys
 
-THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 QUIET_ENVIRONMENT = {
     "ANONYMIZED_TELEMETRY": "False",  # chromadb
     "CHROMA_OTEL_GRANULARITY": "none",
@@ -35,22 +33,3 @@ hub_refused_by_user = os.environ.setdefault(_KEPT_AS, os.environ.get("HF_HUB_OFF
 def switch_off_telemetry() -> None:
     """Set every variable that keeps a dependency from calling out."""
     os.environ.update(QUIET_ENVIRONMENT)
-
-
-def reach_directly(*hosts: str) -> None:
-    """Ask this machine and these hosts without a proxy, whatever the environment (on macOS and Windows: the system) names."""
-    proxies = _proxies()
-    left_out = [host.strip() for host in proxies.pop("no", "").split(",") if host.strip()]
-    if proxies and "*" not in left_out:
-        # Where the environment names any, the system's are no longer looked at.
-        os.environ |= {f"{scheme}_proxy": address for scheme, address in proxies.items()}
-        os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(dict.fromkeys([*left_out, *THIS_MACHINE, *hosts]))
-
-
-def _proxies() -> dict[str, str]:
-    """Proxies by scheme; under `no` the hosts that are left out."""
-    if sys.platform in {"darwin", "win32"} or any(name.lower().endswith("_proxy") for name in os.environ):
-        from urllib.request import getproxies  # takes a part of the time of `--help`
-
-        return getproxies()
-    return {}

@@ -15,6 +15,7 @@ import httpx
 
 from fieldguide.errors import Cancelled, GenerationError, RemoteError
 from fieldguide.generation.model import Cancellation, Message, PromptPart, ReadProgress, WritingOptions, WrittenToken
+from fieldguide.proxies import http_client
 from fieldguide.retries import patiently
 
 _CHARACTERS_PER_TOKEN = 3  # English prose has more than four
@@ -31,7 +32,7 @@ class RemoteModel:
     def __init__(self, url: str, model: str = "", key: str = "", *, context_length: int) -> None:
         self._url = url.rstrip("/")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._client = httpx.Client(headers=headers, timeout=_TIMEOUT)
+        self._client = http_client(headers=headers, timeout=_TIMEOUT)
         try:
             served = self._served()
         except BaseException:

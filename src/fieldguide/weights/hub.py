@@ -5,7 +5,8 @@ from pathlib import Path
 
 import httpx
 
-from fieldguide.errors import WeightsError
+from fieldguide.errors import ProxyError, WeightsError
+from fieldguide.proxies import http_client
 from fieldguide.weights.catalog import HuggingFaceSource, WeightsFile
 
 # A source that does not answer must give way to the next one soon; a slow but living download may take its time.
@@ -44,9 +45,9 @@ def fetch(
 
 def _client() -> httpx.Client:
     try:
-        return httpx.Client(follow_redirects=True, timeout=_TIMEOUT)
-    except (ValueError, ImportError, OSError) as error:  # a proxy or certificate of the user's that httpx cannot use
-        raise WeightsError(f"cannot be reached ({error})") from error
+        return http_client(follow_redirects=True, timeout=_TIMEOUT)
+    except ProxyError as error:
+        raise WeightsError(f"cannot be reached ({error.message})") from error
 
 
 def _fetch_one(client: httpx.Client, url: str, partial: Path, file: WeightsFile, advance: Callable[[int], None]) -> None:

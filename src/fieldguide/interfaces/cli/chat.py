@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fieldguide.errors import FieldguideError
 from fieldguide.interfaces.cli.terminal import show_loading
 from fieldguide.interfaces.running import announced, require_free_port
+from fieldguide.proxies import http_client
 from fieldguide.settings import resolve_settings
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def chat(flags: Mapping[str, Any], *, browser: bool = True) -> None:
 
     keys = keys_for(settings)
     require_free_port(settings.host, settings.port)
+    http_client().close()  # Gradio makes one at its import, and breaks where it cannot
     sys.stderr.write("Starting the page ...\n")
     from fieldguide.interfaces.serving.service import Service
 

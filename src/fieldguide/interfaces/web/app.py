@@ -10,7 +10,6 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
-from fieldguide import offline
 from fieldguide.answering.waiting_line import LIMIT
 from fieldguide.interfaces.api import PATHS
 from fieldguide.interfaces.conversation_store import ConversationStore
@@ -29,6 +28,7 @@ from fieldguide.interfaces.web.parts import Parts, build_parts
 from fieldguide.interfaces.web.policy import StayOnThisMachine
 from fieldguide.interfaces.web.routes import routes
 from fieldguide.interfaces.web.shelf import Shelf
+from fieldguide.proxies import reach_directly
 
 _MANY_AT_ONCE = 2 * LIMIT  # waiting happens in our own line, where its position can be shown
 _THREADS = 4 * LIMIT  # each who waits holds one, and a stop must never wait for one
@@ -96,7 +96,7 @@ def launch(
     page: gr.Blocks, host: str, port: int, api: ASGIApp, keys: Keys | None = None, agents: Starlette | None = None
 ) -> str:
     """Serve the page in the background, with the API and agents beside it, to holders of the keys; return its address."""
-    offline.reach_directly(host)  # Gradio asks its own server once, through a proxy where one is set
+    reach_directly(host)  # Gradio asks its own server once, through a proxy where one is set
     http_server.Server = _Server
     page.queue(default_concurrency_limit=_MANY_AT_ONCE)
     page.launch(
