@@ -41,8 +41,7 @@ def unheard(loading: Loading) -> None:
 
 
 @pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
+def server():
     with HubStandIn() as server:
         yield server
 

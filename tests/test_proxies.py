@@ -55,7 +55,7 @@ def test_this_machine_is_asked_without_a_proxy_and_all_others_as_the_user_has_se
 @pytest.mark.parametrize(
     ("name", "address", "said"),
     [
-        ("HTTPS_PROXY", "foo://127.0.0.1:9", "Unknown scheme"),
+        ("https_proxy", "foo://127.0.0.1:9", "Unknown scheme"),
         ("http_proxy", "http://proxy:port", "Invalid port"),
         ("SSL_CERT_FILE", "/nowhere/certificates.pem", "No such file"),
     ],
@@ -77,7 +77,7 @@ def fetched():
 @pytest.mark.parametrize("address", ["socks5://127.0.0.1:9", "socks5h://127.0.0.1:9"])
 def test_gradio_can_be_imported_where_a_socks_proxy_is_set(address):
     command = [sys.executable, "-c", "import fieldguide.interfaces.web"]
-    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "ALL_PROXY": address})
+    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "all_proxy": address})
     assert result.returncode == 0, result.stderr
 
 
@@ -93,7 +93,7 @@ def test_chat_says_which_variable_keeps_it_from_starting(tmp_path):
         "--data-dir",
         str(tmp_path),
     ]
-    environment = {**os.environ, "ALL_PROXY": "foo://127.0.0.1:9"}
+    environment = {**os.environ, "all_proxy": "foo://127.0.0.1:9"}
     result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
     assert result.returncode == 1
     assert result.stderr.startswith("fieldguide: The proxy or the certificates that the environment names cannot be used")

@@ -5,7 +5,6 @@ Each takes the folder to write in, the number of the round, and the file in whic
 
 import hashlib
 import json
-import os
 import random
 from collections.abc import Callable
 from multiprocessing.synchronize import Event
@@ -82,7 +81,6 @@ def write_conversation(folder: Path, turn: int, tell: Callable[[str], None]) -> 
 
 
 def write_weights(folder: Path, endpoint: str, tell: Callable[[str], None]) -> None:
-    os.environ["no_proxy"] = "127.0.0.1"
     pull(weights(weights_content()), folder, Hub(endpoint), lambda loading: told(loading, tell))
     tell("pulled")
 
