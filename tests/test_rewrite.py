@@ -83,3 +83,23 @@ def test_an_it_that_stands_for_what_follows_does_not_point_back(question):
 @pytest.mark.parametrize("question", ["How long does it take to train?", "What did it cost?", "Does it know what CLIP knows?"])
 def test_an_it_without_a_subject_of_its_own_points_back(question):
     assert depends_on_history(question)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "My phone turns what I say into text. Which kind of model does that?",
+        "I have a laptop with 8 GB of memory. Can it run Llama?",
+        "Who made Whisper? When did it appear?",
+    ],
+)
+def test_a_word_that_points_into_an_earlier_sentence_of_the_question_does_not_point_back(question):
+    assert not depends_on_history(question)
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["Thanks, that helps a lot. Which one is faster?", "I see. How does it work?", "OK. And why?", "You said 37 metres. Why?"],
+)
+def test_a_sentence_about_the_last_answer_does_not_say_what_the_next_one_is_about(question):
+    assert depends_on_history(question)

@@ -17,7 +17,8 @@ _POINTER = re.compile(
     r"\bthe (?:other|others|first|second|third|fourth|last|same)"
     r"(?: one| ones| component| part| stage| step| kind| type| two)?\b"
     r"(?=\s*[?.!]*$|\s+(?:is|are|was|were|do|does|did|called|named|used)\b)|\b(?:which|what) ones?\b|"
-    r"\b(?:tell me more|what else|anything else|any others?|more about)\s*[?.!]*$",
+    r"\b(?:tell me more|what else|anything else|any others?|more about)\s*[?.!]*$|"
+    r"\byou (?:just |also )?(?:said|say|mentioned|wrote|told)\b|\byour (?:last |previous )?(?:answer|reply)\b",
     re.IGNORECASE,
 )
 # An empty "it" stands for what follows: "What did it cost to train CLIP?"
@@ -31,6 +32,11 @@ _CONTINUES = re.compile(r"^\s*(and|or|but|so|then|what about|how about)\b", re.I
 _BARE = re.compile(r"^\s*(why|how|when|where|who|which|what)(\s+(not|so|then|exactly))?\s*[?.!]*$", re.IGNORECASE)
 _ANSWER_CHARACTERS = 200  # of the last answer, at most: its first sentences name what it is about
 _CLAUSE_END = re.compile(r",|;|\b(?:and|but|or|because|if|when|so)\b", re.IGNORECASE)
+# Such a sentence speaks of the answer before, not of what the next one asks about.
+_COURTESY = re.compile(
+    r"\s*(?:thanks|thank you|ok|okay|great|nice|good|cool|interesting|i see|got it|sorry|sure|right|yes|no|hi|hello)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +79,24 @@ def _start_of(answer: str) -> str:
 
 
 def depends_on_history(question: str) -> bool:
-    """Whether the question points back: by how it opens, by a word that stands for a thing, or by saying nothing else."""
-    if _CONTINUES.search(question) or _BARE.match(question) or _POINTER.search(question):
+    """Whether the question points back: by how it opens, by a word that stands for a thing, or by saying nothing else.
+
+    What its own sentences say before comes first: "I have a laptop with 8 GB. Can it run Llama?" stands alone.
+    """
+    for span in split_sentences(question):
+        if _points_back(span.text):
+            return True
+        if (names(span.text) or len(content_words(span.text)) > 1) and not _COURTESY.match(span.text):
+            return False
+    return False
+
+
+def _points_back(sentence: str) -> bool:
+    if _CONTINUES.search(sentence) or _BARE.match(sentence) or _POINTER.search(sentence):
         return True
-    pronoun = _PRONOUN.search(_EMPTY_IT.sub("", question) if names(question) else question)
+    pronoun = _PRONOUN.search(_EMPTY_IT.sub("", sentence) if names(sentence) else sentence)
     if not pronoun:
         return False
     # "What is diffusion, and how does it work?" names its subject before it points to it.
-    clause_ends = [match.start() for match in _CLAUSE_END.finditer(question, 0, pronoun.start())]
-    return not (clause_ends and content_words(question[: clause_ends[-1]]))
+    clause_ends = [match.start() for match in _CLAUSE_END.finditer(sentence, 0, pronoun.start())]
+    return not (clause_ends and content_words(sentence[: clause_ends[-1]]))
