@@ -12,13 +12,14 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from fieldguide.answering.abstain import ThresholdGate
 from fieldguide.answering.assistant import AnswerOptions, Assistant
+from fieldguide.answering.drafting import DOUBTFUL_BELOW
 from fieldguide.answering.rewrite import standalone
 from fieldguide.answering.support import SupportChecker
 from fieldguide.assembly import Fieldguide
@@ -47,6 +48,7 @@ class Variant:
     kept: bool = True
     reread: int = 0
     best_first: bool = False
+    second_reading: bool = False  # of doubtful drafts, as users have it
 
 
 VARIANTS = {
@@ -60,7 +62,10 @@ VARIANTS = {
     "4 kept, 8 reread": Variant(4, reread=8),
     "4 kept, 16 reread": Variant(4, reread=16),
     "8 kept, 16 reread": Variant(8, reread=16),
+    "4 cold, doubtful ones twice": Variant(4, kept=False, second_reading=True),
+    "4 kept, doubtful ones twice": Variant(4, second_reading=True),
 }
+NAMES = {variant: name for name, variant in VARIANTS.items()}
 
 
 class BestFirst:
@@ -81,16 +86,17 @@ class BestFirst:
 
 def answers(made: Fieldguide, variant: Variant, questions: Sequence[Question], path: Path) -> list[Row]:
     """One row a question: the answer as if the gate were open, and the gate's signals."""
-    rows: dict[str, Row] = {}
-    if path.exists():
-        rows = {row["id"]: row for row in map(json.loads, path.read_text(encoding="utf-8").splitlines())}
+    rows = kept_rows(path)
+    if variant.second_reading:  # what was not doubtful comes out as it did when it was read once
+        once = kept_rows(path.with_name(f"{path.stem.partition(',')[0]}.jsonl"))
+        rows = {name: row for name, row in once.items() if not is_doubtful(row)} | rows
     left = [question for question in questions if question.id not in rows]
     if not left:
         return [rows[question.id] for question in questions]
     model = load(made, variant)
     support = SupportChecker(made._load_embedder(lambda _: None))
     assistant = Assistant(lambda _: made.searcher(), BestFirst(model) if variant.best_first else model, support, OPEN)
-    options = AnswerOptions(variant.passages, made.settings.answer_tokens, second_reading=False)
+    options = AnswerOptions(variant.passages, made.settings.answer_tokens, second_reading=variant.second_reading)
     with path.open("a", encoding="utf-8") as out:
         for number, question in enumerate(left, 1):
             if variant.kept:
@@ -103,6 +109,17 @@ def answers(made: Fieldguide, variant: Variant, questions: Sequence[Question], p
             sys.stderr.write(f"\r{path.stem}: {number} of {len(left)} ")
     model.close()
     return [rows[question.id] for question in questions]
+
+
+def kept_rows(path: Path) -> dict[str, Row]:
+    """What was answered already, by question."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return {row["id"]: row for row in map(json.loads, lines)}
+
+
+def is_doubtful(row: Row) -> bool:
+    """Whether the draft would have been read a second time (`Draft.is_doubtful`)."""
+    return bool(row.get("log_probability", DOUBTFUL_BELOW - 1) < DOUBTFUL_BELOW or row["unsupported"] == 1)
 
 
 def load(made: Fieldguide, variant: Variant) -> LlamaModel:
@@ -201,7 +218,7 @@ def main() -> None:
         path = options.answers / f"{name}.jsonl"
         found[name] = judge(questions, answers(made, VARIANTS[name], questions, path))
     for name, figures in found.items():
-        cold = f"{VARIANTS[name].passages} cold"
+        cold = NAMES.get(replace(VARIANTS[name], kept=False, reread=0, best_first=False))
         if cold in found and cold != name:
             figures["against_cold"] = paired(figures["right"], found[cold]["right"])
     what = "answerable questions" if options.answerable else "questions"

@@ -65,10 +65,10 @@ def test_a_wrong_rotation_is_noticed(context):
 
 
 def test_where_the_rotation_is_not_known_llama_cpp_moves_the_keys(context, state, monkeypatch):
-    assert context.restore(1, state, 300)
+    assert context.restore(1, *context.moved(state, 300))
     ours = context.state(1)
     monkeypatch.setattr(context, "_rotation", None)
-    assert context.restore(1, state, 300)
+    assert context.restore(1, *context.moved(state, 300))
     context.decode([7], 440, 1, Cancellation())  # it does so when it runs next
     context.forget(1, 440)
     assert are_alike(context.state(1), ours)

@@ -96,18 +96,19 @@ class LlamaContext:
         written = llama_cpp.llama_state_seq_get_data(self._context, buffer, size, sequence)
         return bytes(memoryview(buffer)[:written])
 
-    def restore(self, sequence: int, state: bytes, distance: int = 0) -> bool:
-        """Make a sequence hold exactly this state, `distance` positions further on.
-
-        False when llama.cpp refuses it (the sequence is empty then).
-        """
+    def moved(self, state: bytes, distance: int) -> tuple[bytearray, int]:
+        """A state `distance` positions further on, and how many of them are left to llama.cpp; may run beside others."""
         data = bytearray(state)
-        moved = self._rotation is not None and sequence_state.move(data, distance, self._rotation)
-        buffer = (ctypes.c_uint8 * len(data)).from_buffer(data)
-        if not llama_cpp.llama_state_seq_set_data(self._context, buffer, len(data), sequence):
+        done = self._rotation is not None and sequence_state.move(data, distance, self._rotation)
+        return data, 0 if done else distance
+
+    def restore(self, sequence: int, state: bytearray, distance: int) -> bool:
+        """Make a sequence hold exactly what `moved` gave. False when llama.cpp refuses it (the sequence is empty then)."""
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer(state)
+        if not llama_cpp.llama_state_seq_set_data(self._context, buffer, len(state), sequence):
             self.forget(sequence, -1)
             return False
-        if distance and not moved:  # llama.cpp rotates the keys when the model runs next: of all cells, whichever moved
+        if distance:  # llama.cpp rotates the keys when the model runs next: of all cells, whichever moved
             llama_cpp.llama_memory_seq_add(self._memory, sequence, -1, -1, distance)
         return True
 

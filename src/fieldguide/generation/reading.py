@@ -7,8 +7,11 @@ other passages; its keys and values are kept (`PassageCache`) and moved to where
 A passage that is not kept yet is read in the same way, so an answer does not depend on what happens to be kept.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, TypeVar
 
 from fieldguide.generation.llama_context import READ_AT_ONCE, LlamaContext
 from fieldguide.generation.model import Cancellation, ReadProgress
@@ -19,6 +22,7 @@ _ANSWER, _SCRATCH = 0, 1  # sequences
 _WORTH_KEEPING = 64  # tokens; a shorter beginning is read as fast as it is fetched
 
 Tokens = Sequence[int]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class PromptReader:
             yield from self._read_on(tokens, progress, cancellation)
             return
         self._fetch_beginning(prompt.beginning)
-        states = [self._cache.get(self._key(prompt, passage)) for passage in prompt.passages]
+        states = _side_by_side(self._cache.get, [self._key(prompt, passage) for passage in prompt.passages])
         known = tuple(state is not None for state in states)
         there = len(self.held) + sum(len(p) for p, is_known in zip(prompt.passages, known, strict=True) if is_known)
         yield (progress := ReadProgress(there, len(tokens), there, known))
@@ -73,8 +77,10 @@ class PromptReader:
             if states[i] is None:
                 progress = yield from self._read_apart(prompt, passage, progress, cancellation)
                 states[i] = self._take_scratch(prompt, passage)
-        for number, (passage, state) in enumerate(zip(prompt.passages, states, strict=True)):
-            self._place(passage, state or b"", len(prompt.beginning), self._reread if number else 0, cancellation)
+        distances = accumulate((len(passage) for passage in prompt.passages), initial=0)
+        moved = _side_by_side(self._context.moved, [state or b"" for state in states], distances)
+        for number, (passage, state) in enumerate(zip(prompt.passages, moved, strict=True)):
+            self._place(passage, state, self._reread if number else 0, cancellation)
         yield from self._read_on(tokens, progress, cancellation)
 
     def warm(self, prompt: TokenizedPrompt, cancellation: Cancellation) -> None:
@@ -134,7 +140,7 @@ class PromptReader:
             return
         self.forget_from(0)
         state = self._cache.get(PassageCache.key(self._made_by, beginning))
-        if state is not None and self._context.restore(_ANSWER, state):
+        if state is not None and self._context.restore(_ANSWER, bytearray(state), 0):
             self.held = list(beginning)
 
     def _keep_beginning(self, beginning: Tokens) -> None:
@@ -162,10 +168,10 @@ class PromptReader:
         self._cache.put(self._key(prompt, passage), state)
         return state
 
-    def _place(self, passage: Tokens, state: bytes, origin: int, reread: int, cancellation: Cancellation) -> None:
+    def _place(self, passage: Tokens, state: tuple[bytearray, int], reread: int, cancellation: Cancellation) -> None:
         """Put a passage behind what is held; its first `reread` tokens are read in their new place, seeing what is before."""
         position, reread = len(self.held), min(reread, len(passage))
-        if not self._context.restore(_SCRATCH, state, position - origin):
+        if not self._context.restore(_SCRATCH, *state):
             reread = len(passage)  # llama.cpp refuses what it wrote itself: never seen, and never an error
         if reread:
             for part in self._decode(passage[:reread], position, _ANSWER, cancellation):
@@ -177,6 +183,12 @@ class PromptReader:
 
     def _key(self, prompt: TokenizedPrompt, passage: Tokens) -> str:
         return PassageCache.key(self._made_by, prompt.beginning, passage)
+
+
+def _side_by_side(work: Callable[..., Result], *of: Iterable[Any]) -> list[Result]:
+    """What comes of each, two at a time: reading, hashing and rotating megabytes leave room for other threads."""
+    with ThreadPoolExecutor(2) as workers:
+        return list(workers.map(work, *of))
 
 
 def _common_start(first: Tokens, second: Tokens) -> int:
