@@ -225,11 +225,11 @@ class Waiting(ScriptedModel):
         super().__init__()
         self.allowed = threading.Event()
 
-    def read(self, prompt, cancellation):
+    def read(self, prompt, cancellation, together=False):
         while not self.allowed.wait(0.02):
             if cancellation.is_cancelled:
                 raise Cancelled()
-        yield from super().read(prompt, cancellation)
+        yield from super().read(prompt, cancellation, together)
 
 
 def test_a_fourth_live_run_at_once_is_turned_away_until_one_ends(fieldguide_with):
