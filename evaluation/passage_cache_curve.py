@@ -77,11 +77,11 @@ class BestFirst:
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the model has
         return getattr(self._model, name)
 
-    def read(self, prompt: Sequence[PromptPart], cancellation: Cancellation, together: bool = False) -> Iterator[ReadProgress]:
+    def read(self, prompt: Sequence[PromptPart], cancellation: Cancellation) -> Iterator[ReadProgress]:
         """Read the prompt with its passages turned round."""
         passages = [part for part in prompt if part.kind == "passage"]
         turned = [passages.pop() if part.kind == "passage" else part for part in prompt]
-        return self._model.read(turned, cancellation, together)
+        return self._model.read(turned, cancellation)
 
 
 def answers(made: Fieldguide, variant: Variant, questions: Sequence[Question], path: Path) -> list[Row]:

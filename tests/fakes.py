@@ -56,7 +56,6 @@ class ScriptedModel:
     def __init__(self, replies: Sequence[str] = (), *, context_length: int = 4096, steps: int = 2) -> None:
         self.context_length = context_length
         self.prompts: list[list[PromptPart]] = []
-        self.together: list[bool] = []
         self.closed = False
         self.warmed: list[str] = []
         self._replies = list(replies)
@@ -72,9 +71,8 @@ class ScriptedModel:
     def count_tokens(self, parts: Sequence[PromptPart]) -> list[int]:
         return [len(part.text.split()) for part in parts]
 
-    def read(self, prompt: Sequence[PromptPart], cancellation: Cancellation, together: bool = False) -> Iterator[ReadProgress]:
+    def read(self, prompt: Sequence[PromptPart], cancellation: Cancellation) -> Iterator[ReadProgress]:
         self.prompts.append(list(prompt))
-        self.together.append(together)
         total = sum(self.count_tokens(prompt))
         for step in range(self._steps + 1):
             if cancellation.is_cancelled:

@@ -135,7 +135,6 @@ def test_a_doubtful_draft_gives_way_to_a_surer_one_with_the_nearest_sentences_be
     assert beside == [f"- {quote.text}\n" for quote in reversed(one(events, Reread).quotes)]
     assert beside
     assert not any(part.kind == "quote" for part in model.prompts[0])
-    assert model.together == [False, True]  # this time the passages see each other
     assert events[-1].answer.tokens.generated == len(GOOD.split())
 
 

@@ -225,11 +225,11 @@ class Waiting(ScriptedModel):
         super().__init__()
         self.allowed = threading.Event()
 
-    def read(self, prompt, cancellation, together=False):
+    def read(self, prompt, cancellation):
         while not self.allowed.wait(0.02):
             if cancellation.is_cancelled:
                 raise Cancelled()
-        yield from super().read(prompt, cancellation, together)
+        yield from super().read(prompt, cancellation)
 
 
 def test_a_fourth_live_run_at_once_is_turned_away_until_one_ends(fieldguide_with):

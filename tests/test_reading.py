@@ -48,8 +48,8 @@ def prompt(model, passages, question="How many bees does the hive hold?"):
     return model.render([Message("system", (PromptPart("instructions", RULES),)), asked])
 
 
-def read(model, passages, question="How many bees does the hive hold?", together=False):
-    return list(model.read(prompt(model, passages, question), Cancellation(), together))
+def read(model, passages, question="How many bees does the hive hold?"):
+    return list(model.read(prompt(model, passages, question), Cancellation()))
 
 
 def write(model) -> tuple[str, list[float]]:
@@ -87,9 +87,9 @@ def test_what_was_asked_before_leaves_no_trace(load):
 WORDS = "The A In There Marta Twenty twenty One Bees bees It Tides Spring No Yes 1911 37 hive Moon Sun".split()
 
 
-def leaning(model, passages, together=False) -> np.ndarray:
+def leaning(model, passages) -> np.ndarray:
     """How likely the model finds each of some words as the start of its answer."""
-    read(model, passages, together=together)
+    read(model, passages)
     return np.array([model.log_probability(word) for word in WORDS])
 
 
@@ -103,14 +103,6 @@ def rounding(load):
 
 def test_passages_read_again_in_full_are_read_as_without_a_cache(load, rounding):
     assert np.abs(leaning(load(reread=10_000), ALL) - leaning(load(folder=None), ALL)).mean() < rounding
-
-
-def test_passages_read_together_are_read_as_without_a_cache_though_they_are_kept(load, rounding):
-    model = load()
-    model.warm(prompt(model, ALL), Cancellation())
-    assert np.abs(leaning(model, ALL, together=True) - leaning(load(folder=None), ALL)).mean() < rounding
-    *_, last = read(model, ALL, together=True)
-    assert last.passages_from_cache == (True, False, False)
 
 
 def test_one_passage_is_read_as_without_a_cache(load, rounding):

@@ -147,8 +147,9 @@ class Assistant:
         yield prompted
         tokens = yield from self._read(packed.messages, cancellation)
 
+        best_score = result.hits[0].score if result.hits else 0.0
         leaning = self.model.log_probability(prompts.REFUSAL_WORDS)
-        judgement = self._gate.judge(Signals(leaning, result.hits[0].score if result.hits else 0.0, self.model.values()))
+        judgement = self._gate.judge(Signals(leaning, best_score, self.model.values()))
         yield Gated(judgement.answerable, judgement.numbers)
         if not judgement.answerable:
             yield Finished(_refusal(question, result, clock, tokens))
@@ -199,10 +200,11 @@ class Assistant:
         nearest = [quote for quote in result.quotes if quote.chunk in packed.included][:_REPEATED]
         if options.second_reading and draft.is_doubtful and nearest:
             passages = [chunk.passage for chunk in packed.included]
-            messages = prompts.build_messages(question, passages, rewritten.earlier_question, [q.text for q in nearest])
+            beside = [quote.text for quote in nearest]
+            messages = prompts.build_messages(question, passages, rewritten.earlier_question, beside)
             if self._count(messages) < self.model.context_length - options.answer_tokens:
                 yield Reread(tuple(nearest))
-                reread = outcome(self._read(messages, cancellation, together=True))
+                reread = outcome(self._read(messages, cancellation))
                 second = outcome(write_draft(self.model, writing, cancellation, check))
                 if second.is_better_than(draft):
                     yield Withdrawn("A second reading, with the nearest sentences beside the question, is surer.")
@@ -228,11 +230,9 @@ class Assistant:
         tokens = replace(tokens, generated=len(draft.tokens))
         yield Finished(Answer(question, draft.text, False, sentences, (), (), clock.timings(), tokens))
 
-    def _read(
-        self, messages: Sequence[Message], cancellation: Cancellation, together: bool = False
-    ) -> Generator[Event, None, TokenCounts]:
+    def _read(self, messages: Sequence[Message], cancellation: Cancellation) -> Generator[Event, None, TokenCounts]:
         tokens = TokenCounts(0, 0, 0)
-        for progress in self.model.read(self.model.render(messages), cancellation, together):
+        for progress in self.model.read(self.model.render(messages), cancellation):
             tokens = TokenCounts(progress.tokens, progress.from_cache, 0)
             yield Reading(progress.done, progress.tokens, progress.from_cache, progress.passages_from_cache)
         return tokens

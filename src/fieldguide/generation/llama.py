@@ -86,8 +86,8 @@ class LlamaModel:
         """The size of each part in tokens."""
         return [len(self._tokenize(part)) for part in parts]
 
-    def read(self, prompt: Sequence[PromptPart], cancellation: Cancellation, together: bool = False) -> Iterator[ReadProgress]:
-        """Read the prompt, as far as it was not read before; `together`: passages anew, each behind the others.
+    def read(self, prompt: Sequence[PromptPart], cancellation: Cancellation) -> Iterator[ReadProgress]:
+        """Read the prompt, as far as it was not read before.
 
         Raises Cancelled, or GenerationError when the prompt is longer than the context.
         """
@@ -98,7 +98,7 @@ class LlamaModel:
                 f"The prompt has {length} tokens, but the context holds {self.context_length}.",
                 "Ask a shorter question or set fewer passages.",
             )
-        yield from self._reader.read(tokenized, cancellation, together)
+        yield from self._reader.read(tokenized, cancellation)
 
     def cached(self, prompt: Sequence[PromptPart]) -> list[bool]:
         """Which of the prompt's passages need not be read, in its order."""

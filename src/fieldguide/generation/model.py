@@ -109,11 +109,8 @@ class ChatModel(Protocol):
     def count_tokens(self, parts: Sequence[PromptPart]) -> list[int]:
         """The size of each part in tokens."""
 
-    def read(self, prompt: Sequence[PromptPart], cancellation: Cancellation, together: bool = False) -> Iterator[ReadProgress]:
-        """Read the prompt; raises Cancelled, or GenerationError when it does not fit.
-
-        `together`: each passage sees those before it, even where a model keeps passages that it has read apart.
-        """
+    def read(self, prompt: Sequence[PromptPart], cancellation: Cancellation) -> Iterator[ReadProgress]:
+        """Read the prompt; raises Cancelled, or GenerationError when it does not fit."""
 
     def cached(self, prompt: Sequence[PromptPart]) -> list[bool]:
         """Which of the prompt's passages need not be read, in its order."""

@@ -55,11 +55,8 @@ class PromptReader:
         """Which passages would not have to be read."""
         return [self._cache is not None and self._key(prompt, passage) in self._cache for passage in prompt.passages]
 
-    def read(self, prompt: TokenizedPrompt, cancellation: Cancellation, together: bool = False) -> Iterator[ReadProgress]:
-        """Make the memory hold the prompt; progress counts tokens. Raises Cancelled.
-
-        `together`: each passage sees those before it, as in a prompt that is read from front to back, kept or not.
-        """
+    def read(self, prompt: TokenizedPrompt, cancellation: Cancellation) -> Iterator[ReadProgress]:
+        """Make the memory hold the prompt; progress counts tokens. Raises Cancelled."""
         self._context.forget(_SCRATCH, -1)  # an earlier reading may have been stopped anywhere
         tokens = prompt.all
         if self._cache is None or not prompt.rest:
@@ -70,20 +67,19 @@ class PromptReader:
             yield from self._read_on(tokens, progress, cancellation)
             return
         self._fetch_beginning(prompt.beginning)
-        apart = prompt.passages[:1] if together else prompt.passages  # there is nothing before the first one
-        states = _side_by_side(self._cache.get, [self._key(prompt, passage) for passage in apart])
-        there = len(self.held) + sum(len(p) for p, state in zip(apart, states, strict=True) if state is not None)
-        known = [state is not None for state in states] + [False] * (len(prompt.passages) - len(apart))
-        yield (progress := ReadProgress(there, len(tokens), there, tuple(known)))
+        states = _side_by_side(self._cache.get, [self._key(prompt, passage) for passage in prompt.passages])
+        known = tuple(state is not None for state in states)
+        there = len(self.held) + sum(len(p) for p, is_known in zip(prompt.passages, known, strict=True) if is_known)
+        yield (progress := ReadProgress(there, len(tokens), there, known))
         progress = yield from self._read_on(prompt.beginning, progress, cancellation)
         self._keep_beginning(prompt.beginning)
-        for i, passage in enumerate(apart):
+        for i, passage in enumerate(prompt.passages):
             if states[i] is None:
                 progress = yield from self._read_apart(prompt, passage, progress, cancellation)
                 states[i] = self._take_scratch(prompt, passage)
-        distances = accumulate((len(passage) for passage in apart), initial=0)
+        distances = accumulate((len(passage) for passage in prompt.passages), initial=0)
         moved = _side_by_side(self._context.moved, [state or b"" for state in states], distances)
-        for number, (passage, state) in enumerate(zip(apart, moved, strict=True)):
+        for number, (passage, state) in enumerate(zip(prompt.passages, moved, strict=True)):
             self._place(passage, state, self._reread if number else 0, cancellation)
         yield from self._read_on(tokens, progress, cancellation)
 

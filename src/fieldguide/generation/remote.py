@@ -57,7 +57,7 @@ class RemoteModel:
         """An estimate for each part, rather too high."""
         return [_TOKENS_PER_MESSAGE if p.kind == "template" else -(-len(p.text) // _CHARACTERS_PER_TOKEN) for p in parts]
 
-    def read(self, prompt: Sequence[PromptPart], cancellation: Cancellation, together: bool = False) -> Iterator[ReadProgress]:
+    def read(self, prompt: Sequence[PromptPart], cancellation: Cancellation) -> Iterator[ReadProgress]:
         """Take the prompt; the server reads it when it writes. Raises GenerationError when it does not seem to fit."""
         total = sum(self.count_tokens(prompt))
         if total >= self.context_length:
