@@ -80,6 +80,15 @@ def test_a_name_and_its_plural_are_the_same():
     assert names("the GANs") == names("the GAN") == {"gan"}
 
 
+def test_the_one_who_asks_is_no_name():
+    assert names("What can I do, and may I ask an LLM?") == {"llm"}
+
+
+@pytest.mark.parametrize("word", ["VALL-E-like", "VALL-E-based", "VALL-E-style", "VALL-E"])
+def test_a_name_and_what_is_like_it_are_the_same(word):
+    assert names(f"the {word} models") == {"vall-e"}
+
+
 @pytest.mark.parametrize(("word", "expected"), [("GANs", "gan"), ("Class", "class"), ("Gas", "gas"), ("VAE", "vae")])
 def test_folding_takes_only_the_ending_of_a_plural(word, expected):
     assert folded(word) == expected

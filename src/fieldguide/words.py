@@ -14,6 +14,7 @@ STOP_WORDS = frozenset(
     "whom why will with would you your one two both each every tell please explain describe many much".split()
 )
 _STEM = 6  # a crude stem: 'diffusion' and 'diffusing' meet, as do 'train' and 'trained'
+_LIKENED = re.compile(r"(?<=\w)-(?:like|based|style)$")
 _NEGATION = re.compile(r"\b(?:not|no|never|cannot|none|neither|nor|without)\b|n['’]t\b", re.IGNORECASE)
 
 
@@ -29,20 +30,20 @@ def numbers(text: str) -> set[str]:
 
 
 def names(text: str) -> set[str]:
-    """Words with a capital in them, folded; a capital that only opens a sentence may be any word and does not count."""
+    """Words with a capital in them, folded, but for 'I'; a capital that only opens a sentence may be any word's."""
     found = set()
     for match in _NAME.finditer(text):
         word = match.group()
         opens_sentence = match.start() == 0 or text[: match.start()].rstrip()[-1:] in {".", "!", "?", ":"}
-        if opens_sentence and not re.search(r"[A-Z\d]", word[1:]):
+        if word == "I" or (opens_sentence and not re.search(r"[A-Z\d]", word[1:])):
             continue
         found.add(folded(word))
     return found
 
 
 def folded(word: str) -> str:
-    """A name as it is compared: lower-cased and without a plural's ending, so that 'GANs' and 'GAN' are the same."""
-    word = word.lower()
+    """A name as it is compared: lower-cased, without the ending of a plural or a likening; 'GANs' and 'GAN-like' are 'gan'."""
+    word = _LIKENED.sub("", word.lower())
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
