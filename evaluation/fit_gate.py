@@ -49,7 +49,7 @@ COMPARED_LAYERS = (range(8), range(8, 16), range(16, 22), range(22, 28), LAYERS)
 FOLDS = 8
 SHARES_REFUSED_WRONGLY = (0.02, 0.03, 0.04, 0.05, 0.06, 0.08)
 REFUSED_AT_ONCE = 0.01  # the share of answerable questions whose refusal is accepted before a word is written
-CHOSEN = 0.05  # the same, with what is refused over its draft
+CHOSEN = 0.04  # the same, with what is refused over its draft
 
 
 @dataclass(frozen=True, slots=True)

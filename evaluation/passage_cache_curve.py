@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from fieldguide.answering.abstain import ThresholdGate
+from fieldguide.answering.abstain import DraftSignals, Judgement, ThresholdGate
 from fieldguide.answering.assistant import AnswerOptions, Assistant
 from fieldguide.answering.drafting import DOUBTFUL_BELOW
 from fieldguide.answering.rewrite import standalone
@@ -36,8 +36,18 @@ from fieldguide.generation.prompt import build_messages
 from fieldguide.settings import Settings, resolve_settings
 
 ROOT = Path(__file__).parents[1]
-OPEN = ThresholdGate(refuse_above=0.0, refuse_below_score=-1.0)
 Row = dict[str, Any]
+
+
+class HeldOpen(ThresholdGate):
+    """A gate that tells what it sees and refuses nothing: not even a draft that no passage seems to support."""
+
+    def judge_draft(self, signals: DraftSignals) -> Judgement:
+        """The signals."""
+        return replace(super().judge_draft(signals), answerable=True)
+
+
+OPEN = HeldOpen(refuse_above=0.0, refuse_below_score=-1.0)
 
 
 @dataclass(frozen=True, slots=True)
