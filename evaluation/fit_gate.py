@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gate_readings import Numbers, Readings, joined, load, read, unsupported
+from gate_readings import Numbers, Readings, is_for_the_gate, joined, load, read, unsupported
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
@@ -49,7 +49,7 @@ COMPARED_LAYERS = (range(8), range(8, 16), range(16, 22), range(22, 28), LAYERS)
 FOLDS = 8
 SHARES_REFUSED_WRONGLY = (0.02, 0.03, 0.04, 0.05, 0.06, 0.08)
 REFUSED_AT_ONCE = 0.01  # the share of answerable questions whose refusal is accepted before a word is written
-CHOSEN = 0.04  # the same, with what is refused over its draft
+CHOSEN = 0.03  # the same, with what is refused over its draft: both floors (5 % here, 85 % there) are farthest away
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +294,7 @@ def main() -> None:
             if not path.exists():
                 rows = load_questions(FOLDER / f"{questions}.jsonl")
                 rows = [row for row in rows if not row.passages and (name != "dev" or row.split == "dev")]
+                rows = [row for row in rows if name == "foreign" or is_for_the_gate(row)]
                 read(made, rows, name, path, without_facts=where is settings)
             parts.append(load(path))
             shares.append(unsupported(made, parts[-1]))

@@ -1,5 +1,6 @@
 """What a gate would see of many questions: read with the gate held open, and kept."""
 
+import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -63,6 +64,11 @@ class Recorder:
         """Note the signals."""
         self.draft = signals
         return Judgement(answerable=True, numbers={})
+
+
+def is_for_the_gate(question: Question) -> bool:
+    """Whether the gate is fitted to this question and its paraphrases; the prefix was tuned on the others."""
+    return hashlib.md5(question.id.split("~")[0].encode(), usedforsecurity=False).digest()[-1] % 2 == 0
 
 
 def read(made: Fieldguide, questions: Sequence[Question], name: str, path: Path, *, without_facts: bool) -> None:

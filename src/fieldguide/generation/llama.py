@@ -23,6 +23,7 @@ from fieldguide.generation.llama_context import CELLS, READ_AT_ONCE, LlamaContex
 from fieldguide.generation.model import Cancellation, Message, PartKind, PromptPart, ReadProgress, WritingOptions, WrittenToken
 from fieldguide.generation.passage_cache import PassageCache
 from fieldguide.generation.reading import PromptReader, TokenizedPrompt
+from fieldguide.generation.tuned_prefix import tuned_prefix_for
 from fieldguide.memory import is_short_of_memory
 from fieldguide.types import FloatMatrix
 
@@ -40,11 +41,19 @@ class LlamaModel:
     """One GGUF file, loaded. Use it from one thread at a time.
 
     With a `cache`, passages are read once and put together later; `reread` is how many tokens of each are then read again
-    in their new place. Raises WeightsError when the file cannot be loaded, GenerationError when it has no chat template.
+    in their new place. With `tuned`, what was learnt for these weights is used. Raises WeightsError when the file cannot be
+    loaded, GenerationError when it has no chat template.
     """
 
     def __init__(
-        self, path: Path, *, context_length: int, threads: int, cache: PassageCache | None = None, reread: int = 0
+        self,
+        path: Path,
+        *,
+        context_length: int,
+        threads: int,
+        cache: PassageCache | None = None,
+        reread: int = 0,
+        tuned: bool = True,
     ) -> None:
         _require_gguf(path)
         llama_cpp.llama_log_set(_discard_log, ctypes.c_void_p(0))
@@ -75,7 +84,8 @@ class LlamaModel:
             self.close()
             raise
         made_by = f"{self.fingerprint} llama-cpp-python {llama_cpp.__version__} {CELLS} {READ_AT_ONCE}"
-        self._reader = PromptReader(self._context, cache, made_by, reread=reread)
+        prefix = tuned_prefix_for(self.fingerprint) if tuned else None
+        self._reader = PromptReader(self._context, cache, made_by, reread=reread, tuned=prefix)
 
     def render(self, messages: Sequence[Message]) -> list[PromptPart]:
         """The messages in the chat template of the GGUF file, ready for an answer."""

@@ -5,6 +5,9 @@ other passages; its keys and values are kept (`PassageCache`) and moved to where
 (arXiv 2410.07590); for reading the first tokens of each passage again in their new place, EPIC (arXiv 2410.15332).
 
 A passage that is not kept yet is read in the same way, so an answer does not depend on what happens to be kept.
+
+Before the question is read, the beginning changes to what was learnt for it (`TunedPrefix`), where there is such a thing;
+before anything else is read, it changes back.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -16,6 +19,7 @@ from typing import Any, TypeVar
 from fieldguide.generation.llama_context import READ_AT_ONCE, LlamaContext
 from fieldguide.generation.model import Cancellation, ReadProgress
 from fieldguide.generation.passage_cache import PassageCache
+from fieldguide.generation.tuned_prefix import TunedPrefix
 from fieldguide.types import FloatMatrix
 
 _ANSWER, _SCRATCH = 0, 1  # sequences
@@ -39,13 +43,33 @@ class TokenizedPrompt:
         return [*self.beginning, *(token for passage in self.passages for token in passage), *self.rest]
 
 
+@dataclass(frozen=True, slots=True)
+class _Replaced:
+    """A beginning that was changed: its state as it was written, its cells, and where reading went on behind the change."""
+
+    as_written: bytes
+    cells: int
+    rest: int
+
+
 class PromptReader:
     """Holds one prompt at a time in a context's memory. Without a cache, or where a model's memory cannot be moved, prompts
     are read from front to back, but for the stretch that they share with the one before.
     """
 
-    def __init__(self, context: LlamaContext, cache: PassageCache | None, made_by: str, *, reread: int = 0) -> None:
+    def __init__(
+        self,
+        context: LlamaContext,
+        cache: PassageCache | None,
+        made_by: str,
+        *,
+        reread: int = 0,
+        tuned: TunedPrefix | None = None,
+    ) -> None:
         self._context = context
+        self._tuned = tuned if context.can_move else None
+        self._replaced: _Replaced | None = None
+        self._learnt: tuple[bytes, bytes | None] = b"", None  # the last beginning as it was written, and what became of it
         self._cache = cache if context.can_move else None
         self._made_by = made_by
         self._reread = reread
@@ -57,13 +81,16 @@ class PromptReader:
 
     def read(self, prompt: TokenizedPrompt, cancellation: Cancellation) -> Iterator[ReadProgress]:
         """Make the memory hold the prompt; progress counts tokens. Raises Cancelled."""
-        self._context.forget(_SCRATCH, -1)  # an earlier reading may have been stopped anywhere
+        self._start_anew()
         tokens = prompt.all
+        before_rest = tokens[: len(tokens) - len(prompt.rest)]
         if self._cache is None or not prompt.rest:
             # The last token is always read anew: what to write next is known only right after it.
             shared = min(_common_start(self.held, tokens), len(tokens) - 1)
             self.forget_from(shared)
             yield (progress := ReadProgress(shared, len(tokens), shared))
+            progress = yield from self._read_on(before_rest, progress, cancellation)
+            self._change_beginning(prompt)
             yield from self._read_on(tokens, progress, cancellation)
             return
         self._fetch_beginning(prompt.beginning)
@@ -81,13 +108,14 @@ class PromptReader:
         moved = _side_by_side(self._context.moved, [state or b"" for state in states], distances)
         for number, (passage, state) in enumerate(zip(prompt.passages, moved, strict=True)):
             self._place(passage, state, self._reread if number else 0, cancellation)
+        self._change_beginning(prompt)
         yield from self._read_on(tokens, progress, cancellation)
 
     def warm(self, prompt: TokenizedPrompt, cancellation: Cancellation) -> None:
         """Read and keep the passages of the prompt that are not kept yet. Raises Cancelled; whole passages stay kept."""
         if self._cache is None:
             return
-        self._context.forget(_SCRATCH, -1)
+        self._start_anew()
         for passage, is_kept in zip(prompt.passages, self.cached(prompt), strict=True):
             if is_kept:
                 continue
@@ -114,6 +142,37 @@ class PromptReader:
             self._context.forget(_ANSWER, -1)
             position = 0
         del self.held[position:]
+
+    def _start_anew(self) -> None:
+        """Put the beginning back as it was written, and drop what was read behind a changed one."""
+        self._context.forget(_SCRATCH, -1)  # an earlier reading may have been stopped anywhere
+        if (replaced := self._replaced) is not None:
+            self._replaced = None
+            self.forget_from(min(replaced.rest, len(self.held)))
+            self._replace_beginning(replaced.as_written, replaced.cells)
+
+    def _change_beginning(self, prompt: TokenizedPrompt) -> None:
+        """Let what follows see the beginning as it was learnt."""
+        cells = len(prompt.beginning)
+        if self._tuned is None or not self._tuned.fits(prompt.beginning):
+            return
+        self._context.share(_ANSWER, _SCRATCH, 0, cells)
+        as_written = self._context.state(_SCRATCH)
+        self._context.forget(_SCRATCH, -1)
+        if self._learnt[0] != as_written:
+            self._learnt = as_written, self._tuned.changed(as_written)
+        if self._learnt[1] and self._replace_beginning(self._learnt[1], cells):
+            self._replaced = _Replaced(as_written, cells, len(self.held))
+
+    def _replace_beginning(self, state: bytes, cells: int) -> bool:
+        """Let the answer's sequence start with another state; where llama.cpp refuses it, nothing is held."""
+        self._context.forget(_ANSWER, 0, cells)
+        if not self._context.restore(_SCRATCH, bytearray(state), 0):
+            self.forget_from(0)  # never seen, and no error: all is read anew
+            return False
+        self._context.share(_SCRATCH, _ANSWER)
+        self._context.forget(_SCRATCH, -1)
+        return True
 
     def _read_on(
         self, tokens: Tokens, progress: ReadProgress, cancellation: Cancellation

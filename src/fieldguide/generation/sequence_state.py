@@ -68,23 +68,26 @@ def are_alike(one: bytes | bytearray, other: bytes | bytearray) -> bool:
 
 def values_of_one_token(state: bytes) -> FloatMatrix | None:
     """The values in the state of a sequence with a single cell, (layers, width); None when it is laid out otherwise."""
-    keys = _keys(state)
-    if keys is None or keys.shape[1] != 1:
-        return None
-    offset = _HEAD + _CELL + 8 + keys.shape[0] * (12 + 2 * keys.shape[2])
-    values = []
-    try:
-        for _ in range(keys.shape[0]):
-            kind, size, width = struct.unpack_from("<iII", state, offset)
-            if (kind, size) != (_F16, 2):
-                return None
-            values.append(np.frombuffer(state, np.float16, width, offset + 12))
-            offset += 12 + 2 * width
-    except (struct.error, ValueError):
-        return None
-    if offset != len(state) or len({len(value) for value in values}) != 1:
-        return None
-    return np.stack(values).astype(np.float32)
+    values = _values(state)
+    return None if values is None or values.shape[2] != 1 else values[..., 0].astype(np.float32)
+
+
+def keys_and_values(state: bytes | bytearray) -> tuple[NDArray[np.float16], NDArray[np.float16]] | None:
+    """In their places, (layers, cells, width) each; None when the state is laid out in another way."""
+    keys, values = _keys(state), _values(state)
+    return None if keys is None or values is None else (keys, values.mT)
+
+
+def add(state: bytearray, keys: FloatMatrix, values: FloatMatrix) -> bool:
+    """Add to all keys and values, (layers, cells, width) each, in place; False, and nothing is changed, when the state is laid
+    out in another way or has another size.
+    """
+    there = keys_and_values(state)
+    if there is None or [part.shape for part in there] != [keys.shape, values.shape]:
+        return False
+    for part, change in zip(there, (keys, values), strict=True):
+        part += change.astype(np.float16)
+    return True
 
 
 def _keys(state: bytes | bytearray) -> NDArray[np.float16] | None:
@@ -101,6 +104,24 @@ def _keys(state: bytes | bytearray) -> NDArray[np.float16] | None:
         return np.ndarray(shape, np.float16, state, start + 12, strides)
     except (struct.error, ValueError, TypeError):
         return None
+
+
+def _values(state: bytes | bytearray) -> NDArray[np.float16] | None:
+    """The values, (layers, width, cells), in their place in the state."""
+    keys = _keys(state)
+    if keys is None:
+        return None
+    layers, cells, row = keys.shape
+    start = _HEAD + cells * _CELL + 8 + layers * (12 + cells * row * 2)
+    try:
+        _, _, width = struct.unpack_from("<iII", state, start)
+        stride = 12 + width * cells * 2
+        heads = {struct.unpack_from("<iII", state, start + layer * stride) for layer in range(layers)}
+    except struct.error:
+        return None
+    if heads != {(_F16, 2, width)} or start + layers * stride != len(state):
+        return None
+    return np.ndarray((layers, width, cells), np.float16, state, start + 12, (stride, cells * 2, 2))
 
 
 def _positions(state: bytes | bytearray, cells: int) -> NDArray[np.int32]:
