@@ -30,11 +30,6 @@ class TunedPrefix:
     values: Steps
     value_steps: FloatMatrix
 
-    @property
-    def name(self) -> str:
-        """Tells one from another."""
-        return hashlib.sha256(self.keys.tobytes() + self.values.tobytes()).hexdigest()[:12]
-
     def fits(self, tokens: Sequence[int]) -> bool:
         """Whether it was learnt for this beginning."""
         return self.beginning == digest(tokens)
