@@ -1,18 +1,20 @@
 """Fit the gate that decides whether a question is answered, and report what it trades.
 
     python evaluation/foreign_texts.py runs/foreign
-    python evaluation/fit_gate.py --signals runs/gate --foreign runs/foreign [--write] [--report evaluation/reports/gate.md]
+    python evaluation/fit_gate.py --signals runs/gate [--foreign runs/foreign] [--write] [--report evaluation/reports/gate.md]
 
-Fitted to are the dev questions and `tuning-questions.jsonl` (about the guides, too, by other writers); never a test question.
-`tuning-foreign-questions.jsonl`, about texts that have nothing to do with the guides, only tells how the gate does there.
-Each is answered with the gate held open. An answerable one about the guides is read once more over the best of the passages
-that do not hold its facts, where a refusal is due. What the model held and wrote is kept in the folder `--signals`; sets that
+Fitted to are the dev questions, `tuning-questions.jsonl` (about the guides, too, by other writers) and those about invented
+documents, `tuning-document-questions.jsonl`, but for all that the adapter has learnt from; never a test question.
+`tuning-foreign-questions.jsonl`, about texts that have nothing to do with either, only tells how the gate does there. Each is
+answered with the gate held open. An answerable one is read once more over the best of the passages that do not hold its facts,
+where a refusal is due; not so of foreign texts. What the model held and wrote is kept in the folder `--signals`; sets that
 stand there are not read again. `--write` puts the fitted gate into the package.
 """
 
 import argparse
 import hashlib
 import json
+import random
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gate_readings import Numbers, Readings, is_for_the_gate, joined, load, read, unsupported
+from gate_readings import Numbers, Readings, invented, joined, load, read, unsupported, use_of
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
@@ -160,7 +162,7 @@ def _trade(share: float, first: float, before: Numbers, passed: Numbers, found: 
     }
 
 
-def elsewhere(found: Mapping[str, Any], readings: Readings, shares: Numbers) -> dict[str, dict[str, float]]:
+def held_against(found: Mapping[str, Any], readings: Readings, shares: Numbers) -> dict[str, dict[str, float]]:
     """What the fitted gate makes of a set that it was not fitted to."""
     before_draft, over_it = (Probe(tuple(LAYERS), **found[name]) for name in ("before", "over_draft"))
     gate = FittedGate("", before_draft, over_it, ThresholdGate())
@@ -276,40 +278,47 @@ def main() -> None:
     """Read what was not read yet, fit, report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--signals", type=Path, required=True, help="a folder")
-    parser.add_argument("--foreign", type=Path, required=True, help="the folder that foreign_texts.py wrote")
+    parser.add_argument("--foreign", type=Path, help="the folder that foreign_texts.py wrote")
+    parser.add_argument("--most", type=int, default=1000, help="questions of each set: each takes some five seconds")
     parser.add_argument("--write", action="store_true", help="put the gate into the package")
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
     options.signals.mkdir(parents=True, exist_ok=True)
     settings = resolve_settings()
-    foreign = replace(settings, guides_dir=options.foreign, data_dir=settings.data_dir / "foreign")
-    about_guides = {"dev": "questions", "tuning": "tuning-questions"}
+    sets = {
+        "dev": (settings, "questions"),
+        "tuning": (settings, "tuning-questions"),
+        "documents": (invented(settings), "tuning-document-questions"),
+    }
+    if options.foreign:
+        elsewhere = replace(settings, guides_dir=options.foreign, data_dir=settings.data_dir / "foreign")
+        sets["foreign"] = elsewhere, "tuning-foreign-questions"
     parts, shares = [], []
-    for where, sets in ((settings, about_guides), (foreign, {"foreign": "tuning-foreign-questions"})):
+    for name, (where, questions) in sets.items():
         made = Fieldguide(where)
         for _ in made.loading():
             pass
-        for name, questions in sets.items():
-            path = options.signals / f"{name}.npz"
-            if not path.exists():
-                rows = load_questions(FOLDER / f"{questions}.jsonl")
-                rows = [row for row in rows if not row.passages and (name != "dev" or row.split == "dev")]
-                rows = [row for row in rows if name == "foreign" or is_for_the_gate(row)]
-                read(made, rows, name, path, without_facts=where is settings)
-            parts.append(load(path))
-            shares.append(unsupported(made, parts[-1]))
+        path = options.signals / f"{name}.npz"
+        if not path.exists():
+            rows = load_questions(FOLDER / f"{questions}.jsonl")
+            rows = [row for row in rows if not row.passages and (name != "dev" or row.split == "dev")]
+            rows = [row for row in rows if name == "foreign" or use_of(row) == "gate"]
+            rows = random.Random(0).sample(rows, min(options.most, len(rows)))
+            read(made, rows, name, path, take_facts_away=name != "foreign")
+        parts.append(load(path))
+        shares.append(unsupported(made, parts[-1]))
         model, fingerprint = made.model_name, made.model_fingerprint
         made.close()
-    *fitted, foreign_readings = parts
-    readings = joined(fitted)
-    found = study(readings, np.concatenate(shares[:-1]))
-    found["foreign"] = elsewhere(found, foreign_readings, shares[-1])
+    fitted = [name for name in sets if name != "foreign"]
+    readings = joined(parts[: len(fitted)])
+    found = study(readings, np.concatenate(shares[: len(fitted)]))
+    found["foreign"] = held_against(found, parts[-1], shares[-1]) if options.foreign else {}
     about = (
         f"{int((~readings.due).sum())} answerable and {int((readings.due & readings.as_found).sum())} unanswerable questions "
-        f"({', '.join(about_guides)}), and {int((~readings.as_found).sum())} of the answerable ones again with passages that "
-        f"do not hold their facts. {found['drafts']['right']} of {found['drafts']['of']} drafts are right with the gate held "
-        f"open. Every row is judged by a probe that has not seen its question ({FOLDS} folds). Figures are areas under the ROC "
-        f"curve unless they are shares or counts; model {model}."
+        f"({', '.join(fitted)}), and {int((~readings.as_found).sum())} of the answerable ones again with passages "
+        f"that do not hold their facts. {found['drafts']['right']} of {found['drafts']['of']} drafts are right with the gate "
+        f"held open. Every row is judged by a probe that has not seen its question ({FOLDS} folds). Figures are areas under "
+        f"the ROC curve unless they are shares or counts; model {model}."
     )
     text = as_markdown(about, found)
     sys.stdout.write(f"\n{text}")

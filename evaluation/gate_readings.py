@@ -1,11 +1,12 @@
 """What a gate would see of many questions: read with the gate held open, and kept."""
 
 import hashlib
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,12 @@ from fieldguide.assembly import Fieldguide
 from fieldguide.evaluation.metrics import holds, is_right
 from fieldguide.evaluation.questions import Question
 from fieldguide.events import Finished, Gated, Retrieved
+from fieldguide.settings import Settings
 from fieldguide.types import Chunk
 
 Numbers = NDArray[np.float32]
+DOCUMENTS = Path(__file__).parent / "tuning-documents"
+_ABOUT_A_DOCUMENT = re.compile(r"i[a-h]-[^-]+")  # how the ids of questions about one invented document begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +70,33 @@ class Recorder:
         return Judgement(answerable=True, numbers={})
 
 
-def is_for_the_gate(question: Question) -> bool:
-    """Whether the gate is fitted to this question and its paraphrases; the prefix was tuned on the others."""
-    return hashlib.md5(question.id.split("~")[0].encode(), usedforsecurity=False).digest()[-1] % 2 == 0
+def invented(settings: Settings) -> Settings:
+    """The invented documents in place of the guides, with an index and a passage cache of their own."""
+    folder = settings.data_dir / "invented"
+    return replace(settings, guides_dir=DOCUMENTS, data_dir=folder, passage_cache_gb=8.0)
 
 
-def read(made: Fieldguide, questions: Sequence[Question], name: str, path: Path, *, without_facts: bool) -> None:
-    """Read every question, and keep what the gate would have seen; `without_facts`: also with the facts taken away."""
+Use = Literal["adapter", "gate", "neither"]
+
+
+def use_of(question: Question) -> Use:
+    """What may learn from this question: the adapter, or the gate, which would otherwise see answers known by heart.
+
+    Paraphrases stay together. Of the invented documents, half are the adapter's, with all their questions, and a quarter the
+    gate's; the rest tell how both do over documents that neither has seen.
+    """
+    if is_about_a_document := _ABOUT_A_DOCUMENT.match(question.id):
+        uses: tuple[Use, ...] = ("gate", "adapter", "adapter", "neither")
+        return uses[_drawn(is_about_a_document[0]) % 4]
+    return "gate" if _drawn(question.id.split("~")[0]) % 2 == 0 else "adapter"
+
+
+def _drawn(name: str) -> int:
+    return hashlib.md5(name.encode(), usedforsecurity=False).digest()[-1]
+
+
+def read(made: Fieldguide, questions: Sequence[Question], name: str, path: Path, *, take_facts_away: bool) -> None:
+    """Read every question, and keep what the gate would have seen; `take_facts_away`: once more without its facts."""
     assert made._model
     assert made._embedder
     recorder = Recorder()
@@ -80,7 +104,7 @@ def read(made: Fieldguide, questions: Sequence[Question], name: str, path: Path,
     assistant = Assistant(lambda _: made.searcher(), made._model.result(), support, recorder)
     rows: list[tuple[Any, ...]] = []
     for number, question in enumerate(questions, 1):
-        for given in contexts(made, question) if without_facts else (None,):
+        for given in contexts(made, question) if take_facts_away else (None,):
             options = replace(made.default_options(), temperature=0.0, given=given)
             text, chunk_ids = "", list[str]()
             for event in (stream := assistant.answer(question.question, question.history, options)):
@@ -119,11 +143,16 @@ def read(made: Fieldguide, questions: Sequence[Question], name: str, path: Path,
 def contexts(made: Fieldguide, question: Question) -> Iterator[tuple[Chunk, ...] | None]:
     """None for the passages as they are found; then, for an answerable question, the best of those without its facts."""
     yield None
+    if not question.abstain and (without := without_facts(made, question)):
+        yield without
+
+
+def without_facts(made: Fieldguide, question: Question) -> tuple[Chunk, ...] | None:
+    """The best passages that do not hold an answerable question's facts; None where there are too few."""
     wanted = made.settings.passages
     hits = made.search(standalone(question.question, question.history).search_text, 6 * wanted).hits
     without = [hit.chunk for hit in hits if not any(holds(hit.chunk.passage, [group]) for group in question.must)]
-    if not question.abstain and len(without) >= wanted:
-        yield tuple(without[:wanted])
+    return tuple(without[:wanted]) if len(without) >= wanted else None
 
 
 def load(path: Path) -> Readings:

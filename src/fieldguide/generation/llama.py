@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from fieldguide.errors import NEEDS_MEMORY, GenerationError, WeightsError
 from fieldguide.generation import chat_template
+from fieldguide.generation.adapter import load_adapter
 from fieldguide.generation.llama_context import CELLS, READ_AT_ONCE, LlamaContext
 from fieldguide.generation.model import Cancellation, Message, PartKind, PromptPart, ReadProgress, WritingOptions, WrittenToken
 from fieldguide.generation.passage_cache import PassageCache
 from fieldguide.generation.reading import PromptReader, TokenizedPrompt
-from fieldguide.generation.tuned_prefix import tuned_prefix_for
 from fieldguide.memory import is_short_of_memory
 from fieldguide.types import FloatMatrix
 
@@ -41,7 +41,7 @@ class LlamaModel:
     """One GGUF file, loaded. Use it from one thread at a time.
 
     With a `cache`, passages are read once and put together later; `reread` is how many tokens of each are then read again
-    in their new place. With `tuned`, what was learnt for these weights is used. Raises WeightsError when the file cannot be
+    in their new place. With `adapted`, what was learnt for these weights is used. Raises WeightsError when the file cannot be
     loaded, GenerationError when it has no chat template.
     """
 
@@ -53,7 +53,7 @@ class LlamaModel:
         threads: int,
         cache: PassageCache | None = None,
         reread: int = 0,
-        tuned: bool = True,
+        adapted: bool = True,
     ) -> None:
         _require_gguf(path)
         llama_cpp.llama_log_set(_discard_log, ctypes.c_void_p(0))
@@ -84,8 +84,8 @@ class LlamaModel:
             self.close()
             raise
         made_by = f"{self.fingerprint} llama-cpp-python {llama_cpp.__version__} {CELLS} {READ_AT_ONCE}"
-        prefix = tuned_prefix_for(self.fingerprint) if tuned else None
-        self._reader = PromptReader(self._context, cache, made_by, reread=reread, tuned=prefix)
+        adapter = load_adapter(self._model, self.fingerprint) if adapted else None
+        self._reader = PromptReader(self._context, cache, made_by, reread=reread, adapter=adapter)
 
     def render(self, messages: Sequence[Message]) -> list[PromptPart]:
         """The messages in the chat template of the GGUF file, ready for an answer."""

@@ -76,6 +76,12 @@ class LlamaContext:
             self.forget(sequence, position)  # what was read of this batch is of no known length
             raise Cancelled() if code == _ABORTED else GenerationError(f"llama.cpp could not compute (code {code}).")
 
+    def adapt(self, adapter: Any | None) -> None:  # noqa: ANN401 - a pointer of the binding
+        """Compute with an adapter from now on, or with the weights alone."""
+        count = 0 if adapter is None else 1
+        adapters = (llama_cpp.llama_adapter_lora_p_ctypes * count)(*([adapter] if count else []))
+        llama_cpp.llama_set_adapters_lora(self._context, adapters, count, (ctypes.c_float * count)(*[1.0] * count))
+
     def logits(self) -> NDArray[np.float32]:
         """Scores of all tokens after the last one read: (vocabulary,), a view that the next decode overwrites."""
         pointer = llama_cpp.llama_get_logits_ith(self._context, -1)

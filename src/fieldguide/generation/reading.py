@@ -6,8 +6,7 @@ other passages; its keys and values are kept (`PassageCache`) and moved to where
 
 A passage that is not kept yet is read in the same way, so an answer does not depend on what happens to be kept.
 
-Before the question is read, the beginning changes to what was learnt for it (`TunedPrefix`), where there is such a thing;
-before anything else is read, it changes back.
+What comes behind the passages is read with the adapter that was learnt for it, where there is one; all else is read without.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -16,10 +15,10 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, TypeVar
 
+from fieldguide.generation.adapter import Adapter
 from fieldguide.generation.llama_context import READ_AT_ONCE, LlamaContext
 from fieldguide.generation.model import Cancellation, ReadProgress
 from fieldguide.generation.passage_cache import PassageCache
-from fieldguide.generation.tuned_prefix import TunedPrefix
 from fieldguide.types import FloatMatrix
 
 _ANSWER, _SCRATCH = 0, 1  # sequences
@@ -43,15 +42,6 @@ class TokenizedPrompt:
         return [*self.beginning, *(token for passage in self.passages for token in passage), *self.rest]
 
 
-@dataclass(frozen=True, slots=True)
-class _Replaced:
-    """A beginning that was changed: its state as it was written, its cells, and where reading went on behind the change."""
-
-    as_written: bytes
-    cells: int
-    rest: int
-
-
 class PromptReader:
     """Holds one prompt at a time in a context's memory. Without a cache, or where a model's memory cannot be moved, prompts
     are read from front to back, but for the stretch that they share with the one before.
@@ -64,12 +54,11 @@ class PromptReader:
         made_by: str,
         *,
         reread: int = 0,
-        tuned: TunedPrefix | None = None,
+        adapter: Adapter | None = None,
     ) -> None:
         self._context = context
-        self._tuned = tuned if context.can_move else None
-        self._replaced: _Replaced | None = None
-        self._learnt: tuple[bytes, bytes | None] = b"", None  # the last beginning as it was written, and what became of it
+        self._adapter = adapter
+        self._adapted_from: int | None = None  # the position from which on what is held was read with the adapter
         self._cache = cache if context.can_move else None
         self._made_by = made_by
         self._reread = reread
@@ -90,7 +79,7 @@ class PromptReader:
             self.forget_from(shared)
             yield (progress := ReadProgress(shared, len(tokens), shared))
             progress = yield from self._read_on(before_rest, progress, cancellation)
-            self._change_beginning(prompt)
+            self._adapt(prompt)
             yield from self._read_on(tokens, progress, cancellation)
             return
         self._fetch_beginning(prompt.beginning)
@@ -108,7 +97,7 @@ class PromptReader:
         moved = _side_by_side(self._context.moved, [state or b"" for state in states], distances)
         for number, (passage, state) in enumerate(zip(prompt.passages, moved, strict=True)):
             self._place(passage, state, self._reread if number else 0, cancellation)
-        self._change_beginning(prompt)
+        self._adapt(prompt)
         yield from self._read_on(tokens, progress, cancellation)
 
     def warm(self, prompt: TokenizedPrompt, cancellation: Cancellation) -> None:
@@ -144,35 +133,18 @@ class PromptReader:
         del self.held[position:]
 
     def _start_anew(self) -> None:
-        """Put the beginning back as it was written, and drop what was read behind a changed one."""
+        """Back to the weights alone; what was read with the adapter is dropped."""
         self._context.forget(_SCRATCH, -1)  # an earlier reading may have been stopped anywhere
-        if (replaced := self._replaced) is not None:
-            self._replaced = None
-            self.forget_from(min(replaced.rest, len(self.held)))
-            self._replace_beginning(replaced.as_written, replaced.cells)
+        if (position := self._adapted_from) is not None:
+            self._adapted_from = None
+            self._context.adapt(None)
+            self.forget_from(min(position, len(self.held)))
 
-    def _change_beginning(self, prompt: TokenizedPrompt) -> None:
-        """Let what follows see the beginning as it was learnt."""
-        cells = len(prompt.beginning)
-        if self._tuned is None or not self._tuned.fits(prompt.beginning):
-            return
-        self._context.share(_ANSWER, _SCRATCH, 0, cells)
-        as_written = self._context.state(_SCRATCH)
-        self._context.forget(_SCRATCH, -1)
-        if self._learnt[0] != as_written:
-            self._learnt = as_written, self._tuned.changed(as_written)
-        if self._learnt[1] and self._replace_beginning(self._learnt[1], cells):
-            self._replaced = _Replaced(as_written, cells, len(self.held))
-
-    def _replace_beginning(self, state: bytes, cells: int) -> bool:
-        """Let the answer's sequence start with another state; where llama.cpp refuses it, nothing is held."""
-        self._context.forget(_ANSWER, 0, cells)
-        if not self._context.restore(_SCRATCH, bytearray(state), 0):
-            self.forget_from(0)  # never seen, and no error: all is read anew
-            return False
-        self._context.share(_SCRATCH, _ANSWER)
-        self._context.forget(_SCRATCH, -1)
-        return True
+    def _adapt(self, prompt: TokenizedPrompt) -> None:
+        """Read what follows with the adapter, if it was learnt for such prompts."""
+        if self._adapter and prompt.passages and self._adapter.fits(prompt.beginning):
+            self._adapted_from = len(self.held)
+            self._context.adapt(self._adapter.pointer)
 
     def _read_on(
         self, tokens: Tokens, progress: ReadProgress, cancellation: Cancellation
