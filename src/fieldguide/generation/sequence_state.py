@@ -78,18 +78,6 @@ def keys_and_values(state: bytes | bytearray) -> tuple[NDArray[np.float16], NDAr
     return None if keys is None or values is None else (keys, values.mT)
 
 
-def add(state: bytearray, keys: FloatMatrix, values: FloatMatrix) -> bool:
-    """Add to all keys and values, (layers, cells, width) each, in place; False, and nothing is changed, when the state is laid
-    out in another way or has another size.
-    """
-    there = keys_and_values(state)
-    if there is None or [part.shape for part in there] != [keys.shape, values.shape]:
-        return False
-    for part, change in zip(there, (keys, values), strict=True):
-        part += change.astype(np.float16)
-    return True
-
-
 def _keys(state: bytes | bytearray) -> NDArray[np.float16] | None:
     """The keys, (layers, cells, width), in their place in the state."""
     try:
