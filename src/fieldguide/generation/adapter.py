@@ -5,7 +5,6 @@ Passages are read by the weights alone; only the question and the answer are rea
 of passages stays as it is.
 """
 
-import ctypes
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from typing import Any
 
 import llama_cpp
 import numpy as np
+
+from fieldguide.generation.llama_context import metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ def load_adapter(model: Any, fingerprint: str) -> Adapter | None:  # noqa: ANN40
         with resources.as_file(file) as path:
             pointer = llama_cpp.llama_adapter_lora_init(model, str(path).encode())
         # Of another architecture or size: nothing comes of it.
-        if pointer and _metadata(pointer, "fieldguide.weights") == fingerprint:
-            return Adapter(pointer, _metadata(pointer, "fieldguide.beginning"))
+        if pointer and _told(pointer, "weights") == fingerprint:
+            return Adapter(pointer, _told(pointer, "beginning"))
     return None
 
 
@@ -46,7 +47,5 @@ def digest(tokens: Sequence[int]) -> str:
     return hashlib.sha256(np.asarray(tokens, np.int32).tobytes()).hexdigest()[:24]
 
 
-def _metadata(adapter: Any, key: str) -> str:  # noqa: ANN401 - a pointer of the binding
-    value = ctypes.create_string_buffer(256)
-    length = llama_cpp.llama_adapter_meta_val_str(adapter, key.encode(), value, len(value))
-    return value.value.decode() if length > 0 else ""
+def _told(adapter: Any, key: str) -> str:  # noqa: ANN401 - a pointer of the binding
+    return metadata(llama_cpp.llama_adapter_meta_val_str, adapter, f"fieldguide.{key}")

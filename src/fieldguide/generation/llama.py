@@ -41,7 +41,7 @@ class LlamaModel:
     """One GGUF file, loaded. Use it from one thread at a time.
 
     With a `cache`, passages are read once and put together later; `reread` is how many tokens of each are then read again
-    in their new place. With `adapted`, what was learnt for these weights is used. Raises WeightsError when the file cannot be
+    in their new place. What was learnt for these weights is used. Raises WeightsError when the file cannot be
     loaded, GenerationError when it has no chat template.
     """
 
@@ -53,7 +53,6 @@ class LlamaModel:
         threads: int,
         cache: PassageCache | None = None,
         reread: int = 0,
-        adapted: bool = True,
     ) -> None:
         _require_gguf(path)
         llama_cpp.llama_log_set(_discard_log, ctypes.c_void_p(0))
@@ -84,7 +83,7 @@ class LlamaModel:
             self.close()
             raise
         made_by = f"{self.fingerprint} llama-cpp-python {llama_cpp.__version__} {CELLS} {READ_AT_ONCE}"
-        adapter = load_adapter(self._model, self.fingerprint) if adapted else None
+        adapter = load_adapter(self._model, self.fingerprint)
         self._reader = PromptReader(self._context, cache, made_by, reread=reread, adapter=adapter)
 
     def render(self, messages: Sequence[Message]) -> list[PromptPart]:

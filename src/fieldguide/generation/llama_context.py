@@ -5,7 +5,7 @@ Sequences share one pool of cells, so a stretch that was read in one sequence ca
 
 import ctypes
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import llama_cpp
@@ -153,14 +153,15 @@ def _rotation(model: Any) -> sequence_state.Rotation | None:  # noqa: ANN401 - a
     if kind not in (llama_cpp.LLAMA_ROPE_TYPE_NORM, llama_cpp.LLAMA_ROPE_TYPE_NEOX):
         return None
     head_width = llama_cpp.llama_model_n_embd(model) // llama_cpp.llama_model_n_head(model)
-    architecture = _metadata(model, "general.architecture")
-    base = float(_metadata(model, f"{architecture}.rope.freq_base") or 10_000)
+    architecture = metadata(llama_cpp.llama_model_meta_val_str, model, "general.architecture")
+    base = float(metadata(llama_cpp.llama_model_meta_val_str, model, f"{architecture}.rope.freq_base") or 10_000)
     return sequence_state.Rotation(head_width, base, halves=kind == llama_cpp.LLAMA_ROPE_TYPE_NEOX)
 
 
-def _metadata(model: Any, key: str) -> str:  # noqa: ANN401 - a pointer of the binding
+def metadata(read: Callable[..., int], source: Any, key: str) -> str:  # noqa: ANN401 - a pointer of the binding
+    """What the file of a model or adapter says under a key, by llama.cpp's function for it; '' where it says nothing."""
     value = ctypes.create_string_buffer(256)
-    length = llama_cpp.llama_model_meta_val_str(model, key.encode(), value, len(value))
+    length = read(source, key.encode(), value, len(value))
     return value.value.decode() if length > 0 else ""
 
 
