@@ -2,7 +2,8 @@
 
     python evaluation/ablation.py [--questions FILE] [--guides FOLDER] [--split dev|test|all] [--report FILE]
 
-Every row changes one thing of the ranking in use (`fieldguide.retrieval.search`), the first rows take it apart. The index is
+Every row changes one thing of the ranking in use (`fieldguide.retrieval.search`), the first rows take it apart. Questions
+are embedded as passages are, without the adapter that the search has for them. The index is
 built anew in a temporary folder for each way of cutting. Without `--split`, the dev questions are asked: ideas are chosen
 on them, never on the test questions.
 """

@@ -60,6 +60,14 @@ class Adapter:
             down = torch.empty(rank, width).uniform_(-1, 1) / math.sqrt(width)
             self.pairs[name] = down.requires_grad_(), torch.zeros(out, rank).requires_grad_()
 
+    def take(self, path: Path) -> None:
+        """Go on from what was learnt before: the adapter in a GGUF file."""
+        found = {tensor.name: torch.from_numpy(np.array(tensor.data, np.float32)) for tensor in gguf.GGUFReader(path).tensors}
+        with torch.no_grad():
+            for name, (down, up) in self.pairs.items():
+                down.copy_(found[f"{name}.lora_a"])
+                up.copy_(found[f"{name}.lora_b"])
+
     def added(self, name: str, state: Tensor) -> Tensor | None:
         """What is added to a weight's product with the state; None where nothing was learnt for it."""
         if (pair := self.pairs.get(name)) is None:

@@ -7,8 +7,8 @@ Fitted to are the dev questions, `tuning-questions.jsonl` (about the guides, too
 documents, `tuning-document-questions.jsonl`, but for all that the adapter has learnt from; never a test question.
 `tuning-foreign-questions.jsonl`, about texts that have nothing to do with either, only tells how the gate does there. Each is
 answered with the gate held open. An answerable one is read once more over the best of the passages that do not hold its facts,
-where a refusal is due; not so of foreign texts. What the model held and wrote is kept in the folder `--signals`; sets that
-stand there are not read again. `--write` puts the fitted gate into the package.
+where a refusal is due; not so of foreign texts. What the model held and wrote is kept in the folder `--signals`; questions
+that stand there are not read again. `--write` puts the fitted gate into the package.
 """
 
 import argparse
@@ -51,7 +51,7 @@ COMPARED_LAYERS = (range(8), range(8, 16), range(16, 22), range(22, 28), LAYERS)
 FOLDS = 8
 SHARES_REFUSED_WRONGLY = (0.02, 0.03, 0.04, 0.05, 0.06, 0.08)
 REFUSED_AT_ONCE = 0.01  # the share of answerable questions whose refusal is accepted before a word is written
-CHOSEN = 0.03  # the same, with what is refused over its draft: both floors (5 % here, 85 % there) are farthest away
+CHOSEN = 0.04  # the same, with what is refused over its draft: farthest from both floors (5 % here, 85 % of the others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +279,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--signals", type=Path, required=True, help="a folder")
     parser.add_argument("--foreign", type=Path, help="the folder that foreign_texts.py wrote")
-    parser.add_argument("--most", type=int, default=1000, help="questions of each set: each takes some five seconds")
+    parser.add_argument("--most", type=int, default=1000, help="questions of each set: each takes some seven seconds")
     parser.add_argument("--write", action="store_true", help="put the gate into the package")
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
@@ -298,13 +298,12 @@ def main() -> None:
         made = Fieldguide(where)
         for _ in made.loading():
             pass
-        path = options.signals / f"{name}.npz"
-        if not path.exists():
-            rows = load_questions(FOLDER / f"{questions}.jsonl")
-            rows = [row for row in rows if not row.passages and (name != "dev" or row.split == "dev")]
-            rows = [row for row in rows if name == "foreign" or use_of(row) == "gate"]
-            rows = random.Random(0).sample(rows, min(options.most, len(rows)))
-            read(made, rows, name, path, take_facts_away=name != "foreign")
+        path = options.signals / f"{name}-{PROMPT_VERSION}.npz"
+        rows = load_questions(FOLDER / f"{questions}.jsonl")
+        rows = [row for row in rows if not row.passages and (name != "dev" or row.split == "dev")]
+        rows = [row for row in rows if name == "foreign" or use_of(row) == "gate"]
+        random.Random(0).shuffle(rows)
+        read(made, rows[: options.most], name, path, take_facts_away=name != "foreign")
         parts.append(load(path))
         shares.append(unsupported(made, parts[-1]))
         model, fingerprint = made.model_name, made.model_fingerprint

@@ -24,6 +24,7 @@ from fieldguide.types import Chunk
 
 Numbers = NDArray[np.float32]
 DOCUMENTS = Path(__file__).parent / "tuning-documents"
+SAVED_EVERY = 20  # questions: some two minutes
 _ABOUT_A_DOCUMENT = re.compile(r"i[a-h]-[^-]+")  # how the ids of questions about one invented document begin
 
 
@@ -85,10 +86,16 @@ def use_of(question: Question) -> Use:
     Paraphrases stay together. Of the invented documents, half are the adapter's, with all their questions, and a quarter the
     gate's; the rest tell how both do over documents that neither has seen.
     """
-    if is_about_a_document := _ABOUT_A_DOCUMENT.match(question.id):
+    if document := document_of(question):
         uses: tuple[Use, ...] = ("gate", "adapter", "adapter", "neither")
-        return uses[_drawn(is_about_a_document[0]) % 4]
+        return uses[_drawn(document) % 4]
     return "gate" if _drawn(question.id.split("~")[0]) % 2 == 0 else "adapter"
+
+
+def document_of(question: Question) -> str | None:
+    """The invented document that a question is about, by the beginning of its id; None for questions about the guides."""
+    found = _ABOUT_A_DOCUMENT.match(question.id)
+    return found[0] if found else None
 
 
 def _drawn(name: str) -> int:
@@ -96,14 +103,22 @@ def _drawn(name: str) -> int:
 
 
 def read(made: Fieldguide, questions: Sequence[Question], name: str, path: Path, *, take_facts_away: bool) -> None:
-    """Read every question, and keep what the gate would have seen; `take_facts_away`: once more without its facts."""
+    """Read every question, and keep what the gate would have seen; `take_facts_away`: once more without its facts.
+
+    The first questions that stand in the file already are not read again; exits where it holds others.
+    """
+    kept = load(path) if path.exists() else None
+    done = int(kept.as_found.sum()) if kept else 0
+    if kept and list(kept.questions[kept.as_found]) != [question.question for question in questions[:done]]:
+        sys.exit(f"{path} was read of other questions: remove it, or raise --most.")
+    unfinished = path.with_suffix(".new.npz")
     assert made._model
     assert made._embedder
     recorder = Recorder()
     support = SupportChecker(made._embedder.result())
     assistant = Assistant(lambda _: made.searcher(), made._model.result(), support, recorder)
     rows: list[tuple[Any, ...]] = []
-    for number, question in enumerate(questions, 1):
+    for number, question in enumerate(questions[done:], done + 1):
         for given in contexts(made, question) if take_facts_away else (None,):
             options = replace(made.default_options(), temperature=0.0, given=given)
             text, chunk_ids = "", list[str]()
@@ -135,9 +150,11 @@ def read(made: Fieldguide, questions: Sequence[Question], name: str, path: Path,
                 )
             )
         sys.stderr.write(f"\r{name}: {number} of {len(questions)} ")
-    columns = zip(*rows, strict=True)
-    arrays: dict[str, Any] = dict(zip(Readings.__slots__, map(np.array, columns), strict=True))
-    np.savez_compressed(path, **arrays)
+        if number % SAVED_EVERY == 0 or number == len(questions):
+            new = Readings(*map(np.array, zip(*rows, strict=True)))
+            kept, rows = joined([kept, new]) if kept else new, []
+            np.savez_compressed(unfinished, **{column: getattr(kept, column) for column in Readings.__slots__})
+            unfinished.replace(path)
 
 
 def contexts(made: Fieldguide, question: Question) -> Iterator[tuple[Chunk, ...] | None]:

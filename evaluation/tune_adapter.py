@@ -2,7 +2,7 @@
 
     pip install 'fieldguide[tuning]'
     OPENBLAS_THREAD_TIMEOUT=4 OMP_WAIT_POLICY=passive python evaluation/tune_adapter.py [--examples 850] [--epochs 1] \
-        [--report evaluation/reports/adapter.md]
+        [--after 0] [--report evaluation/reports/adapter.md]
 
 (The variables keep the threads of two libraries from waiting busily for each other.)
 
@@ -10,7 +10,9 @@ Learnt from are dev and tuning questions about the guides, and questions about t
 but for those that are kept from it (`use_of`): of answerable ones the answers in `tuning-answers.jsonl`, of unanswerable ones
 the refusal, and the refusal, too, where the facts are taken from among the passages of a document's question. Those that are
 the gate's tell how likely answers become that were not learnt; never a test question. Passages are kept as the weights alone
-read them: only question and answer see the adapter. LoRA: Hu et al. 2021, arXiv 2106.09685. Afterwards the gate has to be
+read them: only question and answer see the adapter. LoRA: Hu et al. 2021, arXiv 2106.09685. What an answer says beyond the
+question counts more than what it repeats. With `--after`, learning goes on from the adapter in the package, which has learnt
+from so many examples: with those behind them, and once more with the answers about the guides. Afterwards the gate has to be
 fitted anew (`fit_gate.py`).
 """
 
@@ -18,11 +20,12 @@ import argparse
 import json
 import math
 import random
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice, pairwise
 from pathlib import Path
 from statistics import mean
 
@@ -30,7 +33,7 @@ import gguf
 import numpy as np
 import torch
 from adapter_network import Adapter, Network, Stretch
-from gate_readings import invented, use_of, without_facts
+from gate_readings import document_of, invented, use_of, without_facts
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -44,9 +47,10 @@ from fieldguide.generation import sequence_state
 from fieldguide.generation.adapter import digest
 from fieldguide.generation.llama import LlamaModel
 from fieldguide.generation.model import Cancellation, PromptPart
-from fieldguide.generation.prompt import PROMPT_VERSION, REFUSAL_WORDS, build_messages
+from fieldguide.generation.prompt import REFUSAL_WORDS, build_messages
 from fieldguide.settings import Settings, resolve_settings
 from fieldguide.types import Chunk
+from fieldguide.words import content_words, is_negated
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "evaluation"
@@ -54,10 +58,12 @@ ADAPTERS = ROOT / "src" / "fieldguide" / "generation" / "adapters"
 RANK, ALPHA = 8, 16.0
 FIRST_LAYER = 10  # of 28: what stands below is computed once for all epochs
 RATE = 6e-4  # of Adam
+RATE_AFTERWARDS = 4e-4  # the same, when learning goes on
+NEWS = 4.0  # what a token counts of a word that the question does not have; others count 1
 AT_ONCE = 8  # examples a step
 WARM_UP = 10  # steps
 WITHOUT_FACTS = 4  # of every so many answerable questions about invented documents, one is asked again without its facts
-SAMPLE = 24  # questions that are not learnt from, of each corpus
+SAMPLE = 48  # questions that are not learnt from, of each corpus
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +71,11 @@ class Example:
     """A question behind its passages, and what to answer."""
 
     kind: str
-    held_out: bool
+    about_guides: bool
     before: tuple[str, ...]  # keys in the passage cache: the beginning, and the passages
     asked: list[int]  # the tokens of the question
     answer: list[int]
+    news: list[bool]  # of the answer's first tokens: whether they say what the question does not
 
 
 class States:
@@ -116,7 +123,7 @@ def examples(made: Fieldguide, model: LlamaModel, rows: Sequence[Question], stat
         if question.abstain or holds("\n".join(chunk.passage for chunk in chunks), question.must):
             kind = "unanswerable" if question.abstain else "answerable"
             yield from _example(model, states, kind, question, asked, chunks, text)
-        if not question.abstain and not question.sources[0].split("#")[0].startswith(tuple(GUIDES)):
+        if not question.abstain and document_of(question):
             invented += 1
             if invented % WITHOUT_FACTS == 0 and (others := without_facts(made, question)):
                 yield from _example(model, states, "facts taken away", question, asked, others, REFUSAL_WORDS)
@@ -142,8 +149,23 @@ def _example(
         *(reader._key(prompt, passage) for passage in prompt.passages),
     )
     if states.keep(before):
-        answer = [*model._tokenize(PromptPart("question", text)), model._edge_tokens()[1]]
-        yield Example(kind, use_of(question) == "gate", before, list(prompt.rest), answer)
+        answer = list(model._tokenize(PromptPart("question", text)))
+        told = news([model._token_bytes(token) for token in answer], " ".join(asked)) if text != REFUSAL_WORDS else []
+        end = model._edge_tokens()[1]
+        yield Example(kind, document_of(question) is None, before, list(prompt.rest), [*answer, end], told)
+
+
+def news(pieces: Sequence[bytes], question: str) -> list[bool]:
+    """Of an answer's pieces: which belong to words that the question does not have, or to a denial."""
+    asked = content_words(question)
+    bounds = [*accumulate(map(len, pieces), initial=0)]
+    told = [False] * len(pieces)
+    text = b"".join(pieces).decode()
+    for word in re.finditer(r"[^\W_]+", text):
+        if content_words(word.group()) - asked or is_negated(word.group()):
+            start, end = (len(text[:place].encode()) for place in word.span())
+            told = [one or (a < end and b > start) for one, (a, b) in zip(told, pairwise(bounds), strict=True)]
+    return told
 
 
 class Learning:
@@ -155,7 +177,7 @@ class Learning:
         self._below: dict[int, Tensor] = {}
 
     def losses(self, some: Sequence[Example]) -> list[Tensor]:
-        """How unlikely each answer is, a token: the mean negative log-probability."""
+        """How unlikely each answer's tokens are: their negative log-probabilities."""
         stretches = [
             Stretch([*one.asked, *one.answer[:-1]], *self._states.of(one.before), predicted_from=len(one.asked) - 1)
             for one in some
@@ -169,19 +191,22 @@ class Learning:
         state = torch.cat([self._below[id(one)] for one in some])
         state = self.network.states(stretches, range(FIRST_LAYER, self.network.layers), state)
         found = self.network.log_probabilities(stretches, state)
-        return [-part[range(len(one.answer)), one.answer].mean() for part, one in zip(found, some, strict=True)]
+        return [-part[range(len(one.answer)), one.answer] for part, one in zip(found, some, strict=True)]
 
     def held_out(self, rows: Sequence[Example]) -> dict[str, float]:
-        """The mean loss over questions that are not learnt from, by kind."""
+        """The mean loss a token over questions that are not learnt from, by kind, and that of what answers say anew."""
         found: dict[str, list[float]] = {}
         with torch.no_grad():
             for start in range(0, len(rows), AT_ONCE):
                 some = rows[start : start + AT_ONCE]
                 for row, loss in zip(some, self.losses(some), strict=True):
-                    found.setdefault(row.kind, []).append(loss.item())
+                    found.setdefault(row.kind, []).append(loss.mean().item())
+                    if any(row.news):
+                        anew = loss[: len(row.news)][torch.tensor(row.news)].mean().item()
+                        found.setdefault(f"{row.kind}, new words", []).append(anew)
         return {kind: round(mean(values), 4) for kind, values in sorted(found.items())}
 
-    def learn(self, rows: list[Example], epochs: int, chance: random.Random) -> Iterator[float]:
+    def learn(self, rows: list[Example], epochs: int, rate: float, chance: random.Random) -> Iterator[float]:
         """Adam with a cosine schedule; yields the mean loss of each epoch."""
         parameters = [tensor for pair in self.adapter.pairs.values() for tensor in pair]
         optimizer = torch.optim.Adam(parameters, betas=(0.9, 0.98))
@@ -191,10 +216,11 @@ class Learning:
             if step % an_epoch == 0:
                 chance.shuffle(rows)
             share = min(1, (step + 1) / WARM_UP) * (0.05 + 0.475 * (1 + math.cos(math.pi * step / steps)))
-            optimizer.param_groups[0]["lr"] = RATE * share
+            optimizer.param_groups[0]["lr"] = rate * share
             optimizer.zero_grad()
             first = step % an_epoch * AT_ONCE
-            values = self.losses(rows[first : first + AT_ONCE])
+            some = rows[first : first + AT_ONCE]
+            values = [_weighed(*pair) for pair in zip(self.losses(some), some, strict=True)]
             torch.stack(values).mean().backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
@@ -203,6 +229,12 @@ class Learning:
             sys.stderr.write(f"\rStep {step + 1} of {steps}, {left:.0f} min left, loss {mean(found[-80:]):.3f} ")
             if (step + 1) % an_epoch == 0:
                 yield mean(found[-an_epoch * AT_ONCE :])
+
+
+def _weighed(losses: Tensor, example: Example) -> Tensor:
+    counts = torch.ones(len(losses))
+    counts[: len(example.news)][torch.tensor(example.news, dtype=torch.bool)] = NEWS
+    return (losses * counts).sum() / counts.sum()
 
 
 def write_adapter(adapter: Adapter, model: LlamaModel, beginning: Sequence[int]) -> Path:
@@ -215,7 +247,6 @@ def write_adapter(adapter: Adapter, model: LlamaModel, beginning: Sequence[int])
     writer.add_float32("adapter.lora.alpha", adapter.alpha)
     writer.add_string("fieldguide.weights", model.fingerprint)
     writer.add_string("fieldguide.beginning", digest(beginning))
-    writer.add_string("fieldguide.prompt_version", str(PROMPT_VERSION))
     for name, (down, up) in adapter.pairs.items():
         writer.add_tensor(f"{name}.lora_a", down.detach().numpy().astype(np.float16))
         writer.add_tensor(f"{name}.lora_b", up.detach().numpy().astype(np.float16))
@@ -224,9 +255,6 @@ def write_adapter(adapter: Adapter, model: LlamaModel, beginning: Sequence[int])
     writer.write_tensors_to_file()
     writer.close()
     return path
-
-
-GUIDES = {path.name for path in (ROOT / "corpus").glob("*.md")}
 
 
 def _loaded(settings: Settings) -> tuple[Fieldguide, LlamaModel]:
@@ -244,6 +272,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--examples", type=int, default=850, help="learnt from, at most: first those about guides")
+    parser.add_argument("--after", type=int, default=0, help="the examples that the adapter in the package has learnt from")
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
     settings = resolve_settings()
@@ -266,21 +295,28 @@ def main() -> None:
     sys.stderr.write(f"\n{len(learnt)} examples to learn from, {len(kept)} stretches kept\n")
     torch.manual_seed(0)
     learning = Learning(Network(model_path(settings, lambda _: None)), states)
+    if options.after:
+        learning.adapter.take(ADAPTERS / f"{model.name}.gguf")
+        again = [one for one in learnt[: options.after] if one.about_guides and one.kind == "answerable"]
+        learnt = [*again, *learnt[options.after :]]
     beginning = model._tokenized(model.render(build_messages("?", ["?"]))).beginning
-    lines = [("0", "", learning.held_out(others))]
+    before = f"the {options.after} before" if options.after else "none"
+    lines = [(before, "", learning.held_out(others))]
     sys.stderr.write(f"{lines[-1]}\n")
-    for number, loss in enumerate(learning.learn(learnt, options.epochs, chance), 1):
+    rate = RATE_AFTERWARDS if options.after else RATE
+    for number, loss in enumerate(learning.learn(learnt, options.epochs, rate, chance), 1):
         path = write_adapter(learning.adapter, model, beginning)
-        lines.append((str(number), f"{loss:.3f}", learning.held_out(others)))
+        lines.append((f"{before}, {number} x {len(learnt)}", f"{loss:.3f}", learning.held_out(others)))
         sys.stderr.write(f"{lines[-1]}\n")
     kinds = list(lines[0][2])
     cells = [[number, loss, *(f"{of[kind]:.3f}" for kind in kinds)] for number, loss, of in lines]
     about = (
-        f"Mean negative log-probability a token: {len(learnt)} examples learnt from; by kind, over {len(others)} others. "
+        "Mean negative log-probability a token: of the examples learnt from as they are weighed, and by kind of "
+        f"{len(others)} others. "
         f"Rank {RANK}, alpha {ALPHA:g}, layers {FIRST_LAYER} to {learning.network.layers - 1} of {model.name}; "
         f"{path.stat().st_size / 1e6:.1f} MB."
     )
-    text = f"# Teaching the model to read\n\n{about}\n\n{table(['epochs', 'learnt from', *kinds], cells)}"
+    text = f"# Teaching the model to read\n\n{about}\n\n{table(['learnt from', 'its loss', *kinds], cells)}"
     sys.stdout.write(f"\n{text}\nWritten: {path}\n")
     if options.report:
         write_with_figures(options.report, text, {"about": about, "epochs": lines})

@@ -35,6 +35,9 @@ class WordCountEmbedder:
         self.embedded += texts
         return [self._embed(text) for text in texts]
 
+    def embed_question(self, question: str) -> Embedding:
+        return self.embed([question])[0]
+
     def _embed(self, text: str) -> Embedding:
         words = re.findall(r"\w+", text.lower()) or [""]
         tokens = np.zeros((len(words), self.dimension), np.float32)

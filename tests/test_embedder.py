@@ -1,6 +1,7 @@
 """The real embedder (all-MiniLM-L6-v2): lengths, nearness, and vectors that depend on their text alone."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,13 @@ def copy(embedder_folder, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(embedder_folder, copy, copy_function=lambda source, target: Path(target).symlink_to(source))
     return copy
+
+
+def change(linked: Path) -> None:
+    """Give the copy a file of its own that says the same in other bytes."""
+    text = linked.read_text(encoding="utf-8")
+    linked.unlink()
+    linked.write_text(text + "\n", encoding="utf-8")
 
 
 def cosine(model, one: str, other: str) -> float:
@@ -119,11 +127,39 @@ def test_the_identity_is_the_same_each_time_and_in_a_copy(model, copy):
 
 
 def test_the_identity_changes_with_a_file_of_the_model(model, copy):
-    config = copy / "config.json"
-    text = config.read_text(encoding="utf-8")
-    config.unlink()
-    config.write_text(text + "\n", encoding="utf-8")
+    change(copy / "config.json")
     assert model.identity != SentenceTransformerEmbedder(copy, threads=1).identity
+
+
+def nearness(model, question: str, passage: str) -> float:
+    return float(model.embed_question(question).vector @ model.embed([passage])[0].vector)
+
+
+def test_a_question_in_everyday_words_is_nearer_to_what_answers_it_than_a_passage_of_the_same_words_would_be(model):
+    question = "What is it called when a chatbot swears that something is true which it has made up?"
+    passage = "Hallucination: a language model states something false as if it were a fact."
+    assert nearness(model, question, passage) > cosine(model, question, passage)
+
+
+def test_a_question_is_embedded_with_what_was_learnt_and_a_passage_without_it(model, copy):
+    change(copy / "config.json")
+    plain = SentenceTransformerEmbedder(copy, threads=1)  # nothing was learnt for an embedder of another identity
+    before, asked, after = model.embed([BEES])[0], model.embed_question(BEES), model.embed([BEES])[0]
+    assert not np.allclose(asked.vector, before.vector, atol=1e-3)
+    assert asked.token_vectors.shape == before.token_vectors.shape
+    assert np.linalg.norm(asked.token_vectors, axis=1) == pytest.approx(1.0, abs=1e-5)
+    for without in (after, plain.embed([BEES])[0], plain.embed_question(BEES)):
+        np.testing.assert_allclose(without.vector, before.vector, atol=1e-6)
+
+
+def test_threads_that_embed_questions_and_passages_at_once_do_not_change_each_others_vectors(model):
+    question, passage = model.embed_question(BEES).vector, model.embed([BEES])[0].vector
+    with ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit(model.embed_question, BEES) for _ in range(20)]
+        read = [threads.submit(model.embed, [BEES]) for _ in range(20)]
+    for one, other in zip(asked, read, strict=True):
+        np.testing.assert_allclose(one.result().vector, question, atol=1e-6)
+        np.testing.assert_allclose(other.result()[0].vector, passage, atol=1e-6)
 
 
 def test_a_folder_without_a_model_is_refused_with_a_remedy(tmp_path):

@@ -294,7 +294,8 @@ def test_the_recorded_experiments_show_what_the_lessons_and_failures_say_of_them
     said = {name: trace.answer.text for name, trace in shipped().items()}
     assert "2014" in said["gan"]
     assert "1998" in said["swapped"]
-    assert "cheese" in said["poisoned"]
+    assert "cheese" not in said["poisoned"]
+    assert "2014" in said["poisoned"]
     assert "2014" in said["contradiction"]
     assert "2016" in said["contradiction"]
     assert shipped()["refusal"].answer.abstained
@@ -330,7 +331,7 @@ def test_plots_draw_the_numbers_of_the_run():
 
 def test_what_learners_are_told_after_guessing_is_so_in_the_recorded_runs():
     runs = shipped()
-    ranks = [(p.rank_by_keywords, p.rank_by_meaning) for p in runs["vla"].search.passages]
+    ranks = [(p.rank_by_keywords, p.rank_by_meaning) for p in runs["nerf"].search.passages]
     assert any(words == 1 and meaning > 100 for words, meaning in ranks)
     best = runs["gan"].last(Retrieved).result.hits[0].chunk.passage
     assert [part.text.strip() for part in runs["gan"].last(Prompted).parts if part.kind == "passage"][-1] == best

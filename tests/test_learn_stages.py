@@ -16,7 +16,7 @@ from fieldguide.interfaces.learn.view import View
 from fieldguide.locations import guides_folder
 
 GUIDES = read_folder(guides_folder())
-SEARCHED = ["gan", "vla", "paraphrase", "list-all"]
+SEARCHED = ["gan", "nerf", "paraphrase", "list-all"]
 
 
 def view_of(name: str) -> View:

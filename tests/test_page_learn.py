@@ -139,7 +139,7 @@ def test_one_stage_is_open_at_a_time_and_escape_closes_it(browser, serve):
     ("run", "stage", "where", "what"),
     [
         ("gan", "passages", "#what-a-passage-is", "A piece of one section"),
-        ("vla", "search", "#why-meaning-missed", "VLA"),
+        ("nerf", "search", "#why-meaning-missed", "NeRF"),
         ("paraphrase", "search", "#why-keywords-missed", "other words"),
         ("gan", "prompt", "#what-the-model-was-given", "nothing else"),
         ("refusal", "check", "#why-it-refused", "The guides do not answer"),
@@ -244,12 +244,12 @@ def test_where_plotly_cannot_be_had_the_table_is_pointed_to(browser, serve):
 
 def test_letters_on_the_map_do_not_lie_on_each_other(browser, serve):
     for width in (360, 1280):
-        with learning(browser, serve(ScriptedModel()), "?question=vla", viewport={"width": width, "height": 740}) as (
+        with learning(browser, serve(ScriptedModel()), "?question=nerf", viewport={"width": width, "height": 740}) as (
             page,
             _,
             _,
         ):
-            shows(page, "vla")
+            shows(page, "nerf")
             page.click(box("map"))
             page.wait_for_function(DRAWN)
             boxes = [each.bounding_box() for each in page.locator("#stage-map .annotation-text").all()]

@@ -125,6 +125,17 @@ def test_another_passage_that_gives_another_number_is_named_and_cited(checker):
     assert sentence.markers == (2,)
 
 
+def test_a_long_form_beside_its_letters_names_nothing_that_the_answer_does_not(checker):
+    said = Chunk("said", "gan.md", "GANs", ("Who",), "Ian Goodfellow introduced GANs in 2014.", 0, 0)
+    text = "Ian Goodfellow introduced Generative Adversarial Networks (GANs) in 2016."
+    other = Chunk("other", "years.md", "Years", ("Table",), text, 0, 0)
+    sentences, citations = checker.check("Ian Goodfellow introduced GANs in 2014.", [said, other])
+    sentence, _ = checker.disagreement(sentences, citations, [said, other])
+    assert "2016" in sentence.text
+    other = Chunk("other", "years.md", "Years", ("Table",), "Ian Goodfellow introduced Wasserstein GANs (WGAN) in 2016.", 0, 0)
+    assert checker.disagreement(sentences, citations, [said, other]) is None
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -35,8 +35,8 @@ def test_the_wheel_carries_guides_catalogue_and_what_was_learnt_but_no_weights(w
     assert {name.rsplit("/", 1)[1] for name in names if "/data/corpus/" in name} == guides
     assert "fieldguide/data/models/catalog.toml" in names
     assert "fieldguide/interfaces/learn/traces/gan.json" in names
-    learnt = [name for name in names if name.endswith((".gguf", ".safetensors"))]
-    assert [name.rsplit("/", 1)[0] for name in learnt] == ["fieldguide/generation/adapters"]
+    learnt = [name for name in names if "/adapters/" in name or name.endswith((".gguf", ".safetensors"))]
+    assert [name.rsplit("/", 1)[0] for name in learnt] == ["fieldguide/generation/adapters", "fieldguide/retrieval/adapters"]
     assert wheel.stat().st_size - sum(zipfile.ZipFile(wheel).getinfo(name).compress_size for name in learnt) < 1_000_000
     assert wheel.stat().st_size < 20_000_000
 

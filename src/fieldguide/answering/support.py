@@ -4,6 +4,7 @@ A sentence is supported when some source sentences are near to it in meaning and
 occurs in them or in their headings. The model never writes a citation, so none can point to nothing.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -68,7 +69,7 @@ class SupportChecker:
             if not cited or not said:
                 continue
             for likeness, source in self._rank(sentence.text, sources):
-                given, of_whom = numbers(source.quote), names(source.quote)
+                given, of_whom = numbers(source.quote), names(_shortened(source.quote, named))
                 other = given and of_whom and not given & said and of_whom <= named
                 if likeness >= DISAGREES_FROM and other and source.chunk.id not in cited:
                     found = [*citations]
@@ -123,6 +124,15 @@ class SupportChecker:
         for text, embedding in zip(unknown, self._embedder.embed(unknown), strict=True):
             self._vectors[text] = embedding.vector
         return [self._vectors[text] for text in texts]
+
+
+def _shortened(text: str, named: set[str]) -> str:
+    """The text with "large language model (LLM)" as "LLM" where that is named: both are the same thing."""
+    for short in re.findall(r"\((\w+)\)", text):
+        if folded(short) in named:
+            long = r"[\s-]+".join(rf"{letter}\w*" for letter in short.rstrip("s"))
+            text = re.sub(rf"\b{long}\s+\({short}\)", short, text, flags=re.IGNORECASE)
+    return text
 
 
 def _sources(chunks: Iterable[Chunk]) -> list[_Source]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fieldguide.generation.model import Message, PartKind, PromptPart
 from fieldguide.types import Chunk
 
-PROMPT_VERSION = 4  # raise it when any text below, or what was learnt for it, changes: recorded runs and gates depend on it
+PROMPT_VERSION = 5  # raise it when any text below, or what was learnt for it, changes: recorded runs and gates depend on it
 
 # What the model writes when no passage answers; never shown to users, who read `answering.abstain.REFUSAL`.
 REFUSAL_WORDS = "NOT FOUND"

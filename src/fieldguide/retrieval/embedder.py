@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fieldguide.errors import WeightsError
+from fieldguide.retrieval.question_adapter import QuestionAdapter, load_pairs
 from fieldguide.types import FloatMatrix, FloatVector
 
 _BATCH = 32
@@ -33,7 +34,7 @@ class Embedder(Protocol):
 
     @property
     def identity(self) -> str:
-        """Changes when the same text would get another vector."""
+        """Changes when `embed` would give the same text another vector."""
 
     @property
     def dimension(self) -> int:
@@ -54,6 +55,9 @@ class Embedder(Protocol):
 
     def embed(self, texts: Sequence[str]) -> list[Embedding]:
         """Embed texts in order."""
+
+    def embed_question(self, question: str) -> Embedding:
+        """Embed what is searched for: where questions were learnt, nearer to what answers it than `embed` would put it."""
 
 
 class SentenceTransformerEmbedder:
@@ -84,6 +88,10 @@ class SentenceTransformerEmbedder:
         self._tokenizer = type(tokenizer.backend_tokenizer).from_str(tokenizer.backend_tokenizer.to_str())
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        learnt = load_pairs(self.identity).items()
+        self._question_adapter = QuestionAdapter(
+            self._model, {name: (torch.from_numpy(down), torch.from_numpy(up)) for name, (down, up) in learnt}
+        )
 
     @cached_property
     def identity(self) -> str:
@@ -138,6 +146,12 @@ class SentenceTransformerEmbedder:
             for i, feature in zip(batch, features, strict=True):
                 results[i] = self._embedding(feature)
         return [result for result in results if result is not None]
+
+    def embed_question(self, question: str) -> Embedding:
+        """Embed what is searched for, with what was learnt for questions."""
+        with self._lock, self._question_adapter.on():
+            features = self._model.encode([question], output_value=None, show_progress_bar=False)
+        return self._embedding(features[0])
 
     def _embedding(self, feature: dict[str, Any]) -> Embedding:
         ids = feature["input_ids"].numpy()

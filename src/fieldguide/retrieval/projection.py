@@ -10,7 +10,7 @@ from fieldguide.types import FloatMatrix
 
 DIMENSIONS = 128
 # A token that the library's directions hardly know must stay short: stretched to length 1 it would be noise.
-_SHORTEST = 0.5
+SHORTEST = 0.5
 
 
 def fit(token_vectors: FloatMatrix) -> FloatMatrix:
@@ -26,4 +26,4 @@ def reduce(token_vectors: FloatMatrix, directions: FloatMatrix) -> FloatMatrix:
     """Token vectors (n, d) along the directions (d, r), again of length 1: (n, r)."""
     reduced = token_vectors @ directions
     lengths = np.linalg.norm(reduced, axis=1, keepdims=True)
-    return np.asarray(reduced / np.maximum(lengths, _SHORTEST), np.float32)
+    return np.asarray(reduced / np.maximum(lengths, SHORTEST), np.float32)

@@ -22,9 +22,9 @@ FAILURES = (
     Failure(
         "abbreviation",
         "Meaning misses an abbreviation",
-        "A vector sums a whole passage up; “VLA” leaves hardly a trace in it.",
+        "A vector sums a whole passage up; “NeRF” leaves hardly a trace in it.",
         "A search by keywords beside it.",
-        "vla",
+        "nerf",
         "search",
     ),
     Failure(
@@ -89,8 +89,8 @@ FAILURES = (
     Failure(
         "poison",
         "A poisoned page",
-        "A passage gives orders, and in this run they were obeyed; the check even finds the sentence supported, since the "
-        "page says so.",
+        "A passage gives orders. The default model's weights obeyed this one; taught to read passages, it answers the "
+        "question all the same, in this run. Nothing promises that for other orders, and the check would find them supported.",
         "Rules in the prompt did not help such a small model. In the chat, code leaves sentences out that speak to the model: "
         "try both ways with Poison a page. No list of signs is complete; watch who may write into the guides.",
         "poisoned",

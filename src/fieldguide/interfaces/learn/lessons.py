@@ -78,10 +78,10 @@ LESSONS = (
     Lesson(
         "vectors",
         "Meaning as numbers",
-        "A second, much smaller model turns every passage into 384 numbers, and the question, too. You cannot read them: no "
-        "single number stands for “animal” or “year”. But texts that mean alike get numbers that point the same way, and "
-        "how much they do so can be computed in a moment: 1 is the same direction, 0 has nothing to do with it. That is a "
-        "search by meaning.",
+        "A second, much smaller model turns every passage into 384 numbers, and the question, too (with a small addition that "
+        "was taught how people ask about AI). You cannot read them: no single number stands for “animal” or “year”. But texts "
+        "that mean alike get numbers that point the same way, and how much they do so can be computed in a moment: 1 is the "
+        "same direction, 0 has nothing to do with it. That is a search by meaning.",
         "Compare two texts of your own. Live: it waits for the small model.",
         "gan",
         "vectors",
@@ -103,15 +103,15 @@ LESSONS = (
         "abbreviation",
         "What meaning misses",
         "A vector is one summary of a whole passage. A rare abbreviation leaves hardly a trace in it, so a search by "
-        "meaning may rank one page about VLAs first and another one, a table with the very same letters in it, behind a "
+        "meaning may rank one page about NeRF first and another one, a table with the very same letters in it, behind a "
         "hundred others. A search by keywords does not understand a thing, but it finds the letters. That is why there are "
         "two.",
-        "Open the recorded run on “VLA” and look at its search.",
-        "vla",
+        "Open the recorded run on “NeRF” and look at its search.",
+        "nerf",
         "search",
-        "trace:vla+search",
+        "trace:nerf+search",
         Guess(
-            "One page about VLAs is ranked 1st by one search and beyond the 100th place by the other. Which puts it first?",
+            "One page about NeRF is ranked 1st by one search and beyond the 100th place by the other. Which puts it first?",
             ("The one by meaning", "The one by keywords"),
             1,
             "The letters are there to be found; in the summary of a whole table they drown.",

@@ -8,7 +8,7 @@ from fieldguide.retrieval.explain import PassageScore, SearchRecord
 
 _RANKED = 12  # places shown in the picture of rankings
 _FAR = 15  # places apart from which one search is said to have missed a passage
-_SHORT = 4  # letters up to which an all-capital word is taken for an abbreviation
+_SHORT = 4  # letters up to which a word with several capitals is taken for an abbreviation
 _COLUMNS = ("meaning", "keywords", "fused", "re-ranked")
 _PARTS: dict[PartKind, str] = {
     "template": "the model's own marks for who speaks",
@@ -155,7 +155,9 @@ def _missed(search: SearchRecord, view: View) -> str:
         return ""
     where = f"{view.named(worst.id)} <i>{text(worst.section)}</i>"
     if worst.rank_by_meaning > by_words:
-        short = [word for word in search.text.replace("?", " ").split() if word.isupper() and 1 < len(word) <= _SHORT]
+        short = [
+            word for word in search.text.replace("?", " ").split() if sum(map(str.isupper, word)) > 1 and len(word) <= _SHORT
+        ]
         because = (
             f"A vector is one summary of a whole passage, and a rare abbreviation such as <b>{text(short[0])}</b> leaves "
             "hardly a trace in it. A search by keywords only has to find the same letters."

@@ -39,7 +39,7 @@ _GAN = "Who introduced GANs, and when?"
 _GAN_SAID = "Ian Goodfellow and colleagues introduced GANs in 2014."
 RUNS = {
     "gan": Run("A plain question", _GAN),
-    "vla": Run("An abbreviation", "How do VLA models act?"),
+    "nerf": Run("An abbreviation", "How does NeRF show a scene?"),
     "paraphrase": Run("Other words than the guide's", "Which models can read pictures as well as text?"),
     "refusal": Run("Not in the guides", "How many parameters does GPT-4 have?"),
     "follow-up": Run("A follow-up", "And what did they achieve?", (Turn("user", _GAN), Turn("assistant", _GAN_SAID))),

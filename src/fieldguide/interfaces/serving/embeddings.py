@@ -41,7 +41,7 @@ def embeddings(service: Service) -> APIRouter:
 
     @router.post("/embeddings", response_model=Embeddings)
     def embed(asked: EmbeddingRequest, request: Request) -> Embeddings | Response:
-        """Texts as vectors of the embedder that the search uses."""
+        """Texts as vectors, as the search has them of passages."""
         return unknown_model(request.url.path, asked.model, EMBEDDER) or _embed(service, asked, request.url.path)
 
     return router
