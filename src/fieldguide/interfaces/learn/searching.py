@@ -5,6 +5,7 @@ from fieldguide.generation.model import PartKind
 from fieldguide.interfaces.learn.pieces import OTHER, READ, answer_to, bars, letter, marked, paragraph, plot, table, text
 from fieldguide.interfaces.learn.view import View
 from fieldguide.retrieval.explain import PassageScore, SearchRecord
+from fieldguide.retrieval.search import CANDIDATES
 
 _RANKED = 12  # places shown in the picture of rankings
 _FAR = 15  # places apart from which one search is said to have missed a passage
@@ -149,8 +150,8 @@ def _missed(search: SearchRecord, view: View) -> str:
     read = [p for p in search.passages if view.is_read(p.id)]
     if not read:
         return ""
-    worst = max(read, key=lambda p: abs(p.rank_by_meaning - (p.rank_by_keywords or len(search.passages))))
-    by_words = worst.rank_by_keywords or len(search.passages) + 1
+    worst = max(read, key=lambda p: abs(p.rank_by_meaning - (p.rank_by_keywords or CANDIDATES + 1)))
+    by_words = worst.rank_by_keywords or CANDIDATES + 1
     if abs(worst.rank_by_meaning - by_words) < _FAR:
         return ""
     where = f"{view.named(worst.id)} <i>{text(worst.section)}</i>"
