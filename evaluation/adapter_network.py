@@ -49,6 +49,12 @@ def _product(state: Tensor, weight: Tensor) -> Tensor:
     return product
 
 
+def new_pair(out: int, width: int, rank: int) -> tuple[Tensor, Tensor]:
+    """What is learnt for a weight (out, width) as it begins: (rank, width) and (out, rank), whose product is nothing yet."""
+    down = torch.empty(rank, width).uniform_(-1, 1) / math.sqrt(width)
+    return down.requires_grad_(), torch.zeros(out, rank).requires_grad_()
+
+
 class Adapter:
     """What is learnt: for each adapted weight (out, in) a pair (rank, in) and (out, rank), whose product is added, scaled."""
 
@@ -56,9 +62,7 @@ class Adapter:
         self.layers, self.rank, self.alpha = layers, rank, alpha
         self.pairs: dict[str, tuple[Tensor, Tensor]] = {}
         for name in (f"blk.{layer}.{part}.weight" for layer in layers for part in ADAPTED):
-            out, width = network.shape(name)
-            down = torch.empty(rank, width).uniform_(-1, 1) / math.sqrt(width)
-            self.pairs[name] = down.requires_grad_(), torch.zeros(out, rank).requires_grad_()
+            self.pairs[name] = new_pair(*network.shape(name), rank)
 
     def take(self, path: Path) -> None:
         """Go on from what was learnt before: the adapter in a GGUF file."""

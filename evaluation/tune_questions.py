@@ -1,5 +1,6 @@
 """Teach the embedder how people ask: a small adapter (LoRA) that questions alone are embedded with.
 
+    pip install 'fieldguide[tuning]'
     python evaluation/tune_questions.py [--epochs 4] [--write] [--report evaluation/reports/question-adapter.md]
 
 Passages stay as they are embedded, so no index changes. Learnt from are `tuning-everyday-questions.jsonl`, as newcomers might
@@ -21,6 +22,7 @@ from statistics import mean
 
 import numpy as np
 import torch
+from adapter_network import new_pair
 from gate_readings import invented, use_of
 from torch import Tensor
 from torch.nn import functional
@@ -110,7 +112,8 @@ class Learning:
     def __init__(self, embedder: SentenceTransformerEmbedder) -> None:
         self._model = embedder._model
         self._special = torch.tensor(sorted(embedder._special_ids))
-        self.pairs = {name: _pair(module) for name, module in self._model.named_modules() if _is_adapted(name, module)}
+        adapted = {name: module for name, module in self._model.named_modules() if _is_adapted(name, module)}
+        self.pairs = {name: new_pair(module.out_features, module.in_features, RANK) for name, module in adapted.items()}
         # An adapter of the package stays in its place, and is never on again.
         self._adapter = embedder._question_adapter = QuestionAdapter(self._model, self.pairs)
 
@@ -167,12 +170,6 @@ def _unlikely(one: Example, vector: Tensor, tokens: Tensor) -> Tensor:
 
 def _is_adapted(name: str, module: torch.nn.Module) -> bool:
     return isinstance(module, torch.nn.Linear) and ".encoder.layer." in name
-
-
-def _pair(module: torch.nn.Module) -> tuple[Tensor, Tensor]:
-    out, width = module.weight.shape
-    down = torch.empty(RANK, width).uniform_(-1, 1) / math.sqrt(width)
-    return down.requires_grad_(), torch.zeros(out, RANK).requires_grad_()
 
 
 def found(searcher: Searcher, rows: Sequence[Question]) -> list[list[bool]]:

@@ -140,9 +140,7 @@ class SentenceTransformerEmbedder:
         for start in range(0, len(order), _BATCH):
             batch = order[start : start + _BATCH]
             with self._lock:
-                features = self._model.encode(
-                    [texts[i] for i in batch], output_value=None, batch_size=_BATCH, show_progress_bar=False
-                )
+                features = self._encode([texts[i] for i in batch])
             for i, feature in zip(batch, features, strict=True):
                 results[i] = self._embedding(feature)
         return [result for result in results if result is not None]
@@ -150,8 +148,14 @@ class SentenceTransformerEmbedder:
     def embed_question(self, question: str) -> Embedding:
         """Embed what is searched for, with what was learnt for questions."""
         with self._lock, self._question_adapter.on():
-            features = self._model.encode([question], output_value=None, show_progress_bar=False)
-        return self._embedding(features[0])
+            (feature,) = self._encode([question])
+        return self._embedding(feature)
+
+    def _encode(self, batch: list[str]) -> list[dict[str, Any]]:
+        features: list[dict[str, Any]] = self._model.encode(
+            batch, output_value=None, batch_size=_BATCH, show_progress_bar=False
+        )
+        return features
 
     def _embedding(self, feature: dict[str, Any]) -> Embedding:
         ids = feature["input_ids"].numpy()
