@@ -12,6 +12,7 @@ from fieldguide.interfaces.learn.experiments import EXPERIMENTS
 from fieldguide.interfaces.learn.failures import FAILURES
 from fieldguide.interfaces.learn.lanes import STAGES
 from fieldguide.interfaces.learn.lessons import LESSONS
+from fieldguide.interfaces.learn.shipped import FIRST, shipped
 from fieldguide.interfaces.web.app import create_app, launch
 
 pytestmark = pytest.mark.browser
@@ -206,9 +207,16 @@ def test_every_plot_is_drawn_from_this_machine_and_only_when_it_is_to_be_seen(br
         assert errors == []
 
 
+BY_MEANING = sorted((p.by_meaning for p in shipped()[FIRST].search.passages), reverse=True)
+
+
 @pytest.mark.parametrize(
     ("stage", "first", "second"),
-    [("search", "0.65", "0."), ("map", "1st by meaning", "2nd by meaning"), ("vectors", "number 1:", "number 2:")],
+    [
+        ("search", *(f": {score:.2f}" for score in BY_MEANING[:2])),
+        ("map", "1st by meaning", "2nd by meaning"),
+        ("vectors", "number 1:", "number 2:"),
+    ],
 )
 def test_a_plot_is_read_with_the_arrow_keys(browser, serve, stage, first, second):
     with learning(browser, serve(ScriptedModel())) as (page, _, _):
