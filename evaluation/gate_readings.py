@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldguide.answering.abstain import DraftSignals, Judgement, Signals
-from fieldguide.answering.assistant import Assistant
+from fieldguide.answering.assistant import RETRIEVED, Assistant
 from fieldguide.answering.rewrite import standalone
 from fieldguide.answering.support import SupportChecker
 from fieldguide.assembly import Fieldguide
@@ -191,6 +191,8 @@ def unsupported(made: Fieldguide, readings: Readings) -> Numbers:
     shares = np.ones(len(readings.due), np.float32)
     for row in np.flatnonzero(readings.drafts != ""):
         passages = [chunks[i] for i in str(readings.passages[row]).split() if i in chunks]
-        sentences, _ = support.check(str(readings.drafts[row]), passages, str(readings.questions[row]))
+        question = str(readings.questions[row])
+        nearest = [quote for quote in made.searcher().search(question, RETRIEVED).quotes if quote.chunk in passages]
+        sentences, _ = support.check(str(readings.drafts[row]), passages, question, nearest)
         shares[row] = np.mean([sentence.verdict == "unsupported" for sentence in sentences])
     return shares

@@ -14,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from fieldguide.answering.assistant import RETRIEVED
 from fieldguide.answering.support import SupportChecker
 from fieldguide.assembly import Fieldguide
 from fieldguide.evaluation.markdown import table, write_with_figures
@@ -27,11 +28,13 @@ VERDICTS = ("supported", "weak", "unsupported")
 def judge(made: Fieldguide, rows: list[dict[str, Any]]) -> list[tuple[dict[str, Any], str]]:
     """Each row whose passages are all there, with the verdict on its sentence."""
     chunks = {chunk.id: chunk for chunk in made.chunks()}
-    support = SupportChecker(made._load_embedder(lambda _: None))
+    support = SupportChecker(made._ready_embedder())
     known = [row for row in rows if all(i in chunks for i in row["passages"])]
     found: list[tuple[dict[str, Any], str]] = []
     for row in known:
-        sentences, _ = support.check(row["sentence"], [chunks[i] for i in row["passages"]], row["question"])
+        passages = [chunks[i] for i in row["passages"]]
+        nearest = [quote for quote in made.searcher().search(row["question"], RETRIEVED).quotes if quote.chunk in passages]
+        sentences, _ = support.check(row["sentence"], passages, row["question"], nearest)
         found.append((row, sentences[0].verdict))
     return found
 

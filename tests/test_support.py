@@ -1,7 +1,7 @@
 import pytest
 
 from fieldguide.answering.support import SupportChecker
-from fieldguide.types import Chunk
+from fieldguide.types import Chunk, Quote
 
 HIVE = Chunk(
     "hive",
@@ -115,6 +115,29 @@ def test_a_bare_name_or_number_is_judged_as_the_answer_to_its_question(checker, 
     assert (sentence.verdict == "supported") is (verdict == "supported")
 
 
+def quoted(chunk, text):
+    start = chunk.passage.index(text)
+    return Quote(text, chunk, start, start + len(text), 0.6)
+
+
+def test_a_bare_name_is_held_against_the_sentences_nearest_to_a_question_in_other_words(checker):
+    question = "Whose long and patient work is that beacon above the coast?"
+    built = quoted(TOWER, "The Quillon lighthouse was built by Marta Jevons in 1911.")
+    tall = quoted(TOWER, "It is 37 metres tall.")
+    eggs = quoted(HIVE, "The queen lays up to 2,000 eggs a day.")
+
+    def verdict(name, nearest):
+        ((sentence,), citations) = checker.check(name, CHUNKS, question, nearest)
+        return sentence.verdict, [citation.quote for citation in citations]
+
+    assert verdict("Marta Jevons", ()) == ("unsupported", [])
+    assert verdict("Marta Jevons", [built, tall]) == ("supported", [built.text])
+    assert verdict("Marta Jevons", [eggs, built]) == ("weak", [built.text])  # another sentence is nearer
+    assert verdict("Marta Jevons", [eggs, tall]) == ("unsupported", [])
+    assert verdict("Otto Jevons", [built, tall]) == ("unsupported", [])
+    assert verdict("Marta Jevons painted it.", [built, tall])[0] != "supported"  # a sentence speaks for itself
+
+
 def test_another_passage_that_gives_another_number_is_named_and_cited(checker):
     other = Chunk("other", "visitors.md", "Visitors", ("Quillon",), "The Quillon lighthouse was built in 1921.", 0, 0)
     answer = "The Quillon lighthouse was built by Marta Jevons in 1911."
@@ -125,9 +148,10 @@ def test_another_passage_that_gives_another_number_is_named_and_cited(checker):
     assert sentence.markers == (2,)
 
 
-def test_a_long_form_beside_its_letters_names_nothing_that_the_answer_does_not(checker):
+@pytest.mark.parametrize("long", ["Generative Adversarial Networks", "Generative Adversarial neural Networks"])
+def test_a_long_form_beside_its_letters_names_nothing_that_the_answer_does_not(checker, long):
     said = Chunk("said", "gan.md", "GANs", ("Who",), "Ian Goodfellow introduced GANs in 2014.", 0, 0)
-    text = "Ian Goodfellow introduced Generative Adversarial Networks (GANs) in 2016."
+    text = f"Ian Goodfellow introduced {long} (GANs) in 2016."
     other = Chunk("other", "years.md", "Years", ("Table",), text, 0, 0)
     sentences, citations = checker.check("Ian Goodfellow introduced GANs in 2014.", [said, other])
     sentence, _ = checker.disagreement(sentences, citations, [said, other])

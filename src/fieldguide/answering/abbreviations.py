@@ -65,27 +65,10 @@ def fits_letters(short: str, text: str) -> bool:
     if sum(letter.isupper() for letter in short) < 2:
         return True
     others = re.sub(rf"\b{re.escape(short)}s?\b", " ", text)
-    return any(_long_form(short, others[: word.end()]) for word in re.finditer(r"\w+", others))
+    return any(long_form(short, others[: word.end()]) for word in re.finditer(r"\w+", others))
 
 
-def _definitions(short: str, sentence: str) -> Iterator[tuple[str, str]]:
-    """The short form as it is written in the sentence, and the words that it stands for there."""
-    plain = re.sub(r"[*`]|(?<!\w)_|_(?!\w)", "", sentence)
-    name = rf"(?P<name>{re.escape(short)})(?P<plural>s?)"
-    for found in re.finditer(rf"\(\s*[\"“']?{name}[\"”']?\s*[,;)]", plain, re.IGNORECASE):
-        if meaning := _long_form(short, plain[: found.start()]):
-            yield found["name"], _singular(meaning) if found["plural"] else meaning
-    for found in re.finditer(rf"\b{name}\s+\((?P<inside>[^(),;]+)[,;)]", plain, re.IGNORECASE):
-        inside = found["inside"].strip()
-        if _long_form(short, inside) == inside:
-            yield found["name"], _singular(inside) if found["plural"] else inside
-
-
-def _singular(meaning: str) -> str:
-    return meaning[:-1] if meaning.endswith("s") and not meaning.endswith("ss") else meaning
-
-
-def _long_form(short: str, before: str) -> str:
+def long_form(short: str, before: str) -> str:
     """The words at the end of the text that hold the letters in order, the first one at the beginning of a word; or ''."""
     letters = [letter for letter in short.casefold() if letter.isalpha()]
     words = re.split(r"[.;:()|\n]\s|[()|\n]", before)[-1].split()
@@ -100,3 +83,20 @@ def _long_form(short: str, before: str) -> str:
     start = text.rfind(" ", 0, place) + 1
     meaning = text[start:].lstrip("\"“'")
     return meaning if len(meaning) > len(short) and short.casefold() not in meaning.casefold().split() else ""
+
+
+def _definitions(short: str, sentence: str) -> Iterator[tuple[str, str]]:
+    """The short form as it is written in the sentence, and the words that it stands for there."""
+    plain = re.sub(r"[*`]|(?<!\w)_|_(?!\w)", "", sentence)
+    name = rf"(?P<name>{re.escape(short)})(?P<plural>s?)"
+    for found in re.finditer(rf"\(\s*[\"“']?{name}[\"”']?\s*[,;)]", plain, re.IGNORECASE):
+        if meaning := long_form(short, plain[: found.start()]):
+            yield found["name"], _singular(meaning) if found["plural"] else meaning
+    for found in re.finditer(rf"\b{name}\s+\((?P<inside>[^(),;]+)[,;)]", plain, re.IGNORECASE):
+        inside = found["inside"].strip()
+        if long_form(short, inside) == inside:
+            yield found["name"], _singular(inside) if found["plural"] else inside
+
+
+def _singular(meaning: str) -> str:
+    return meaning[:-1] if meaning.endswith("s") and not meaning.endswith("ss") else meaning

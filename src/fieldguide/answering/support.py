@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from fieldguide.answering.abbreviations import long_form
 from fieldguide.retrieval.embedder import Embedder
 from fieldguide.sentences import split_sentences
 from fieldguide.types import Chunk, Citation, FloatVector, Quote, Sentence, Verdict
@@ -44,16 +45,21 @@ class SupportChecker:
         self._vectors: dict[str, FloatVector] = {}
 
     def check(
-        self, answer: str, chunks: Sequence[Chunk], question: str = ""
+        self, answer: str, chunks: Sequence[Chunk], question: str = "", nearest: Sequence[Quote] = ()
     ) -> tuple[tuple[Sentence, ...], tuple[Citation, ...]]:
-        """The sentences of the answer with their verdicts, and the numbered citations they point to."""
+        """The sentences of the answer with their verdicts, and the numbered citations they point to; `nearest` are the
+        sentences of these passages that the search finds nearest to the question, best first.
+        """
         sources = _sources(chunks)
         citations: list[Citation] = []
         sentences = []
         for span in split_sentences(answer):
-            # A bare name or number says something only as the answer to its question.
-            is_whole = span.text.rstrip("\"')”’*").endswith((".", "!", "?", "…", ":"))
-            verdict, quotes = self._judge(span.text if is_whole else f"{question} {span.text}", sources)
+            if span.text.rstrip("\"')”’*").endswith((".", "!", "?", "…", ":")):
+                verdict, quotes = self._judge(span.text, sources)
+            else:  # a bare name or number says something only as the answer to its question
+                verdict, quotes = self._judge(f"{question} {span.text}", sources)
+                if verdict != "supported":
+                    verdict, quotes = _named_in(nearest, span.text, sources) or (verdict, quotes)
             markers = tuple(dict.fromkeys(_marker(quote, citations) for quote in quotes))
             sentences.append(Sentence(span.text, verdict, markers))
         return tuple(sentences), tuple(citations)
@@ -126,13 +132,27 @@ class SupportChecker:
         return [self._vectors[text] for text in texts]
 
 
+def _named_in(nearest: Sequence[Quote], name: str, sources: Sequence[_Source]) -> tuple[Verdict, list[Quote]] | None:
+    """What the sentences nearest to the question make of a bare name; None where none of them has it.
+
+    A question in everyday words may share no word with the sentence that answers it; the search knows it all the same.
+    """
+    words = content_words(name)
+    known = {(source.chunk.id, source.quote): source for source in sources}
+    for quote in nearest:
+        source = known.get((quote.chunk.id, quote.text))
+        if words and source and words <= source.words:
+            return "supported" if quote is nearest[0] else "weak", [quote]
+    return None
+
+
 def _shortened(text: str, named: set[str]) -> str:
     """The text with "large language model (LLM)" as "LLM" where that is named: both are the same thing."""
-    for short in re.findall(r"\((\w+)\)", text):
-        if folded(short) in named:
-            long = r"[\s-]+".join(rf"{letter}\w*" for letter in short.rstrip("s"))
-            text = re.sub(rf"\b{long}\s+\({short}\)", short, text, flags=re.IGNORECASE)
-    return text
+    shortened = text
+    for found in re.finditer(r"\s*\((\w+)\)", text):
+        if folded(found[1]) in named and (long := long_form(found[1], text[: found.start()])):
+            shortened = shortened.replace(f"{long}{found[0]}", found[1])
+    return shortened
 
 
 def _sources(chunks: Iterable[Chunk]) -> list[_Source]:
