@@ -200,7 +200,8 @@ def as_markdown(found: dict[str, Any]) -> str:
         for way, figures in part["ways"].items():
             ratio = figures["times_as_long"]
             cells = [way, f"{figures['first']:.2f}", f"{ratio['median']:.1f}, {ratio['worst_twentieth']:.1f}"]
-            cells += [f"{figures['of_plain']:.2f}", f"{figures['total']:.1f}", f"{figures['tokens_per_second']:.1f}"]
+            cells += [f"{figures['of_plain']:.2f}", f"{figures['total']:.1f}"]
+            cells.append(f"{figures['tokens_per_second']:.1f}".replace("nan", "–"))  # of a refusal
             cells.append(f"{found['memory_mb'][way]:,.0f}")
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")

@@ -46,9 +46,9 @@ FAILURES = (
     ),
     Failure(
         "distractor",
-        "A distractor wins",
+        "A distractor is there",
         "The talk before was about GANs, so their passages come along, and they look much like the right one: same words, "
-        "another subject. The model answers the old question.",
+        "another subject. A small model then likes to answer the old question; this one did, before it was taught.",
         "Not the check: the sentence is true, only not asked for. More passages, a larger model, or a question that stands "
         "alone.",
         "distractor",

@@ -43,7 +43,7 @@ RUNS = {
     "paraphrase": Run("Other words than the guide's", "Which models can read pictures as well as text?"),
     "refusal": Run("Not in the guides", "How many parameters does GPT-4 have?"),
     "follow-up": Run("A follow-up", "And what did they achieve?", (Turn("user", _GAN), Turn("assistant", _GAN_SAID))),
-    "distractor": Run("A distractor wins", "And who introduced VAEs?", (Turn("user", _GAN), Turn("assistant", _GAN_SAID))),
+    "distractor": Run("A distractor is there", "And who introduced VAEs?", (Turn("user", _GAN), Turn("assistant", _GAN_SAID))),
     "pronoun": Run("A pronoun, alone", "Who introduced it, and when?"),
     "list-all": Run("List all", "List all models that generate images."),
     "alone": Run("Without the guides", _GAN, change=experiments.alone),
