@@ -51,6 +51,7 @@ def evaluate(
     run = Run(chosen, _made_with(made, questions_path, split, with_model=with_model))
     if earlier is not None:
         require_comparable({"run": {"mode": mode, **run.made_with}}, earlier)
+    commit = _commit()  # before a report of this repository is written over: that is no change of the code
     write_text(report, "The evaluation is running.\n")  # a report that cannot be written is better known before
     with LoadingDisplay() as display:
 
@@ -63,7 +64,7 @@ def evaluate(
     content = figures(questions, rows, judged, run)
     if earlier is not None:
         content["comparison"] = compare(content, earlier)
-    content["run"]["commit"] = _commit()
+    content["run"]["commit"] = commit
     written = write_report(content, report)
     sys.stdout.write(as_markdown(content).split("## Misses")[0])
     sys.stdout.write(f"Written: {', '.join(map(str, written))}\n")
