@@ -166,7 +166,8 @@ class Bench:
 
 
 def _measured(first: float, total: float, words: int) -> Measured:
-    return {"first": first, "total": total, "tokens_per_second": words / (total - first) if words > 1 else float("nan")}
+    rate = {"tokens_per_second": words / (total - first)} if words > 1 else {}  # a refusal has none
+    return {"first": first, "total": total, **rate}
 
 
 def summary(rows: Sequence[dict[str, Measured]]) -> dict[str, Any]:
@@ -174,13 +175,16 @@ def summary(rows: Sequence[dict[str, Measured]]) -> dict[str, Any]:
 
     def over(numbers: Iterator[float]) -> dict[str, float]:
         found = list(numbers)
-        return {"median": float(np.nanmedian(found)), "worst_twentieth": float(np.nanpercentile(found, 5))}
+        return {"median": median(found), "worst_twentieth": float(np.nanpercentile(found, 5))}
 
     return {
         "questions": len(rows),
         "ways": {
             way: {
-                **{name: float(np.nanmedian([row[way][name] for row in rows])) for name in rows[0][way]},
+                **{
+                    name: median(row[way][name] for row in rows if name in row[way])
+                    for name in {name: None for row in rows for name in row[way]}
+                },
                 "times_as_long": over(row[way]["first"] / row[KEPT]["first"] for row in rows),
                 "of_plain": median(row[way]["first"] / row[PLAIN]["first"] for row in rows),
             }
@@ -201,7 +205,7 @@ def as_markdown(found: dict[str, Any]) -> str:
             ratio = figures["times_as_long"]
             cells = [way, f"{figures['first']:.2f}", f"{ratio['median']:.1f}, {ratio['worst_twentieth']:.1f}"]
             cells += [f"{figures['of_plain']:.2f}", f"{figures['total']:.1f}"]
-            cells.append(f"{figures['tokens_per_second']:.1f}".replace("nan", "–"))  # of a refusal
+            cells.append(f"{figures['tokens_per_second']:.1f}" if "tokens_per_second" in figures else "–")
             cells.append(f"{found['memory_mb'][way]:,.0f}")
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")

@@ -192,7 +192,7 @@ def unsupported(made: Fieldguide, readings: Readings) -> Numbers:
     for row in np.flatnonzero(readings.drafts != ""):
         passages = [chunks[i] for i in str(readings.passages[row]).split() if i in chunks]
         question = str(readings.questions[row])
-        nearest = [quote for quote in made.searcher().search(question, RETRIEVED).quotes if quote.chunk in passages]
+        nearest = made.searcher().search(question, RETRIEVED).quotes
         sentences, _ = support.check(str(readings.drafts[row]), passages, question, nearest)
         shares[row] = np.mean([sentence.verdict == "unsupported" for sentence in sentences])
     return shares

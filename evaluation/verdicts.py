@@ -33,7 +33,7 @@ def judge(made: Fieldguide, rows: list[dict[str, Any]]) -> list[tuple[dict[str, 
     found: list[tuple[dict[str, Any], str]] = []
     for row in known:
         passages = [chunks[i] for i in row["passages"]]
-        nearest = [quote for quote in made.searcher().search(row["question"], RETRIEVED).quotes if quote.chunk in passages]
+        nearest = made.searcher().search(row["question"], RETRIEVED).quotes
         sentences, _ = support.check(row["sentence"], passages, row["question"], nearest)
         found.append((row, sentences[0].verdict))
     return found

@@ -190,20 +190,20 @@ class Assistant:
         tokens: TokenCounts,
     ) -> Generator[Event, None, tuple[Draft, TokenCounts]]:
         """The draft, and the second one in its place where that is surer."""
-        nearest = [quote for quote in result.quotes if quote.chunk in packed.included]
 
         def check(text: str) -> Verdicts:
-            return self._support.check(text, packed.included, f"{rewritten.earlier_question} {question}", nearest)
+            return self._support.check(text, packed.included, f"{rewritten.earlier_question} {question}", result.quotes)
 
         # The gate has decided that there is an answer: the model may not open with a refusal.
         writing = _writing(options, prompts.REFUSAL_WORDS)
         draft = yield from _timed(write_draft(self.model, writing, cancellation, check), clock)
+        nearest = [quote for quote in result.quotes if quote.chunk in packed.included][:_REPEATED]
         if options.second_reading and draft.is_doubtful and nearest:
             passages = [chunk.passage for chunk in packed.included]
-            beside = [quote.text for quote in nearest[:_REPEATED]]
+            beside = [quote.text for quote in nearest]
             messages = prompts.build_messages(question, passages, rewritten.earlier_question, beside)
             if self._count(messages) < self.model.context_length - options.answer_tokens:
-                yield Reread(tuple(nearest[:_REPEATED]))
+                yield Reread(tuple(nearest))
                 reread = outcome(self._read(messages, cancellation))
                 second = outcome(write_draft(self.model, writing, cancellation, check))
                 if second.is_better_than(draft):

@@ -48,7 +48,7 @@ class SupportChecker:
         self, answer: str, chunks: Sequence[Chunk], question: str = "", nearest: Sequence[Quote] = ()
     ) -> tuple[tuple[Sentence, ...], tuple[Citation, ...]]:
         """The sentences of the answer with their verdicts, and the numbered citations they point to; `nearest` are the
-        sentences of these passages that the search finds nearest to the question, best first.
+        sentences that the search finds nearest to the question, best first; those of other passages do not count.
         """
         sources = _sources(chunks)
         citations: list[Citation] = []
@@ -139,10 +139,10 @@ def _named_in(nearest: Sequence[Quote], name: str, sources: Sequence[_Source]) -
     """
     words = content_words(name)
     known = {(source.chunk.id, source.quote): source for source in sources}
-    for quote in nearest:
-        source = known.get((quote.chunk.id, quote.text))
-        if words and source and words <= source.words:
-            return "supported" if quote is nearest[0] else "weak", [quote]
+    among = [(quote, known[place]) for quote in nearest if (place := (quote.chunk.id, quote.text)) in known]
+    for quote, source in among:
+        if words and words <= source.words:
+            return "supported" if quote is among[0][0] else "weak", [quote]
     return None
 
 
