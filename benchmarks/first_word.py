@@ -29,7 +29,8 @@ import psutil
 from bars import draw
 
 from fieldguide.answering.abstain import gate_for
-from fieldguide.answering.assistant import AnswerOptions, Assistant
+from fieldguide.answering.assistant import Assistant
+from fieldguide.answering.reader import AnswerOptions
 from fieldguide.answering.rewrite import standalone
 from fieldguide.answering.support import SupportChecker
 from fieldguide.assembly import Fieldguide

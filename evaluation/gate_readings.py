@@ -120,7 +120,7 @@ def read(made: Fieldguide, questions: Sequence[Question], name: str, path: Path,
     rows: list[tuple[Any, ...]] = []
     for number, question in enumerate(questions[done:], done + 1):
         for given in contexts(made, question) if take_facts_away else (None,):
-            options = replace(made.default_options(), temperature=0.0, given=given)
+            options = replace(made.default_options(), temperature=0.0, given=given, compared=False)
             text, chunk_ids = "", list[str]()
             for event in (stream := assistant.answer(question.question, question.history, options)):
                 if given and isinstance(event, Gated):

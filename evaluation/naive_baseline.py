@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fieldguide.answering.assistant import AnswerOptions
+from fieldguide.answering.reader import AnswerOptions
 from fieldguide.assembly import Fieldguide
 from fieldguide.evaluation.markdown import write_report
 from fieldguide.evaluation.questions import load_questions

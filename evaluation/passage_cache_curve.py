@@ -18,8 +18,9 @@ from statistics import median
 from typing import Any
 
 from fieldguide.answering.abstain import DraftSignals, Judgement, ThresholdGate
-from fieldguide.answering.assistant import AnswerOptions, Assistant
+from fieldguide.answering.assistant import Assistant
 from fieldguide.answering.drafting import DOUBTFUL_BELOW
+from fieldguide.answering.reader import AnswerOptions
 from fieldguide.answering.rewrite import standalone
 from fieldguide.answering.support import SupportChecker
 from fieldguide.assembly import Fieldguide
@@ -106,7 +107,9 @@ def answers(made: Fieldguide, variant: Variant, questions: Sequence[Question], p
     model = load(made, variant)
     support = SupportChecker(made._load_embedder(lambda _: None))
     assistant = Assistant(lambda _: made.searcher(), BestFirst(model) if variant.best_first else model, support, OPEN)
-    options = AnswerOptions(variant.passages, made.settings.answer_tokens, second_reading=variant.second_reading)
+    options = AnswerOptions(
+        variant.passages, made.settings.answer_tokens, second_reading=variant.second_reading, compared=False
+    )
     with path.open("a", encoding="utf-8") as out:
         for number, question in enumerate(left, 1):
             if variant.kept:

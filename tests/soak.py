@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from fieldguide.answering.assistant import AnswerOptions
+from fieldguide.answering.reader import AnswerOptions
 from fieldguide.assembly import Fieldguide
 from fieldguide.events import Failed, Finished, Token
 from fieldguide.generation.model import Cancellation

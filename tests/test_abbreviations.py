@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from fakes import ScriptedModel
 from fieldguide.answering.abbreviations import asked_for, fits_letters, spelled_out
 from fieldguide.answering.abstain import REFUSAL
-from fieldguide.answering.assistant import AnswerOptions
+from fieldguide.answering.reader import AnswerOptions
 from fieldguide.events import Finished, Withdrawn
 from fieldguide.types import Chunk
 

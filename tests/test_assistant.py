@@ -7,11 +7,13 @@ import pytest
 
 from fakes import ScriptedModel
 from fieldguide.answering.abstain import REFUSAL, ThresholdGate
-from fieldguide.answering.assistant import MAX_QUESTION_CHARACTERS, AnswerOptions, Assistant
+from fieldguide.answering.assistant import MAX_QUESTION_CHARACTERS, Assistant
+from fieldguide.answering.reader import AnswerOptions
 from fieldguide.answering.support import SupportChecker
 from fieldguide.errors import Cancelled, GenerationError
 from fieldguide.events import (
     Checked,
+    Compared,
     Failed,
     Finished,
     Gated,
@@ -156,15 +158,52 @@ def test_the_second_reading_can_be_switched_off(assistant_with):
     assert events[-1].answer.text.startswith("Perhaps")
 
 
+def test_misspelt_words_are_corrected_for_the_search_and_shown(assistant_with, embedder):
+    embedder.whole_words = {"queen": embedder.token_ids("queen")[0]}
+    model = ScriptedModel([GOOD])
+    events = list(assistant_with(model).answer("How many eggs does the queeen lay?"))
+    assert one(events, Rewritten) == Rewritten("How many eggs does the queen lay?", changed=True)
+    assert [part.text for part in model.prompts[-1] if "queeen" in part.text]
+    as_typed = AnswerOptions(search_text="the queeen's eggs")
+    events = list(assistant_with(model).answer("How many eggs does the queeen lay?", (), as_typed))
+    assert one(events, Rewritten).question == "the queeen's eggs"
+
+
+def test_a_word_alone_is_asked_as_a_question(assistant_with):
+    model = ScriptedModel([GOOD])
+    assert list(assistant_with(model).answer("Queen?"))[-1].answer.question == "Queen?"
+    assert "Question: What is Queen?" in [part.text for part in model.prompts[-1]]
+
+
+PLATE = Chunk("a", "plate.md", "Plate", ("Sarn",), "The light of Sarn is 41 metres tall.", 0, 0)
+VISITORS = Chunk("b", "visitors.md", "Visitors", ("Sarn",), "The light of Sarn is 44 metres tall.", 0, 0)
+
+
 def test_passages_that_disagree_are_said_to_and_both_cited(without_search):
-    given = (
-        Chunk("a", "plate.md", "Plate", ("Sarn",), "The light of Sarn is 41 metres tall.", 0, 0),
-        Chunk("b", "visitors.md", "Visitors", ("Sarn",), "The light of Sarn is 44 metres tall.", 0, 0),
-    )
-    model = ScriptedModel(["The light of Sarn is 41 metres tall."])
-    answer = list(without_search(model).answer("How tall is the light of Sarn?", (), AnswerOptions(given=given)))[-1].answer
-    assert answer.text.endswith("The passages disagree: another one says “The light of Sarn is 44 metres tall.”")
+    model = ScriptedModel(["The light of Sarn is 41 metres tall.", "The light of Sarn is 44 metres tall."])
+    options = AnswerOptions(given=(PLATE, VISITORS))
+    events = list(without_search(model).answer("How tall is the light of Sarn?", (), options))
+    answer = events[-1].answer
+    assert answer.text.endswith("The passages may disagree: another one says “The light of Sarn is 44 metres tall.”")
     assert [(c.marker, c.document) for c in answer.citations] == [(1, "plate.md"), (2, "visitors.md")]
+    assert answer.sentences[-1].markers == (2,)
+    assert one(events, Compared).section == VISITORS.section
+    assert [part.text.strip() for part in model.prompts[-1] if part.kind == "passage"] == [VISITORS.passage]  # it alone
+
+
+@pytest.mark.parametrize(
+    ("second", "options"),
+    [
+        ("The light of Sarn is 41 metres tall.", AnswerOptions(given=(PLATE, VISITORS))),  # it agrees, asked alone
+        ("The light of Orme is 44 metres tall.", AnswerOptions(given=(PLATE, VISITORS))),  # it speaks of another one
+        ("The light of Sarn is 49 metres tall.", AnswerOptions(given=(PLATE, VISITORS))),  # which it does not say
+        ("The light of Sarn is 44 metres tall.", AnswerOptions(given=(PLATE, VISITORS), compared=False)),
+    ],
+)
+def test_passages_that_do_not_contradict_are_not_said_to(second, options, without_search):
+    model = ScriptedModel(["The light of Sarn is 41 metres tall.", second])
+    answer = list(without_search(model).answer("How tall is the light of Sarn?", (), options))[-1].answer
+    assert answer.text == "The light of Sarn is 41 metres tall."
 
 
 def test_a_model_that_writes_the_refusal_itself_is_taken_at_its_word(assistant_with):

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes import WordCountEmbedder
+from fieldguide.answering.agreement import differ, values
 from fieldguide.answering.support import SupportChecker
 from fieldguide.errors import DocumentError
 from fieldguide.generation.prompt import build_messages, pack
@@ -167,15 +168,19 @@ def test_a_number_that_no_passage_gives_is_never_supported(answer, contents):
 
 @given(ANSWERS, PASSAGES)
 @few_examples
-def test_passages_that_disagree_are_told_with_a_citation_of_their_own(answer, contents):
+def test_what_is_compared_is_not_cited_already_and_has_a_number_of_its_own(answer, contents):
     chunks = passages(contents)
     checker = SupportChecker(WordCountEmbedder())
     sentences, citations = checker.check(answer, chunks)
-    found = checker.disagreement(sentences, citations, chunks)
-    if found:
-        sentence, citation = found
-        assert sentence.markers == (citation.marker,) == (len(citations) + 1,)
-        assert citation.quote in sentence.text
+    compared = checker.worth_comparing(sentences, citations, chunks, "How many?")
+    assert not {chunk.id for chunk in compared} & {citation.chunk_id for citation in citations}
+    assert all(values(chunk.text) - values(answer) for chunk in compared)
+
+
+@given(ANSWERS)
+@few_examples
+def test_no_answer_differs_from_itself(answer):
+    assert not differ(answer, answer, "How many?")
 
 
 # Packing

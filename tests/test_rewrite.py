@@ -103,3 +103,23 @@ def test_a_word_that_points_into_an_earlier_sentence_of_the_question_does_not_po
 )
 def test_a_sentence_about_the_last_answer_does_not_say_what_the_next_one_is_about(question):
     assert depends_on_history(question)
+
+
+@pytest.mark.parametrize(
+    ("typed", "asked"),
+    [
+        ("Whisper", "What is Whisper?"),
+        ("BLIP-2 ?", "What is BLIP-2?"),
+        ("Phi-3.5?", "What is Phi-3.5?"),
+        ("What?", "What?"),
+        ("latent diffusion", "latent diffusion"),
+        ("Who built it?", "Who built it?"),
+    ],
+)
+def test_a_word_alone_is_asked_as_the_question_that_it_stands_for(typed, asked):
+    assert standalone(typed, ()).question == asked
+    assert standalone(typed, ()).search_text == typed
+
+
+def test_a_word_that_points_back_stays_as_it_is():
+    assert standalone("Why?", HISTORY).question == "Why?"

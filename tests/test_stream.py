@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from fakes import ScriptedModel
 from fieldguide.answering.abstain import ThresholdGate
-from fieldguide.answering.assistant import AnswerOptions, Assistant
+from fieldguide.answering.assistant import Assistant
+from fieldguide.answering.reader import AnswerOptions
 from fieldguide.answering.support import SupportChecker
 from fieldguide.errors import Cancelled, GenerationError
 from fieldguide.events import Failed, Finished

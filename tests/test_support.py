@@ -138,38 +138,43 @@ def test_a_bare_name_is_held_against_the_sentences_nearest_to_a_question_in_othe
     assert verdict("Marta Jevons painted it.", [built, tall])[0] != "supported"  # a sentence speaks for itself
 
 
-def test_another_passage_that_gives_another_number_is_named_and_cited(checker):
-    other = Chunk("other", "visitors.md", "Visitors", ("Quillon",), "The Quillon lighthouse was built in 1921.", 0, 0)
-    answer = "The Quillon lighthouse was built by Marta Jevons in 1911."
-    sentences, citations = checker.check(answer, [*CHUNKS, other])
-    sentence, citation = checker.disagreement(sentences, citations, [*CHUNKS, other])
-    assert "1921" in sentence.text
-    assert (citation.document, citation.marker) == ("visitors.md", 2)
-    assert sentence.markers == (2,)
-
-
-@pytest.mark.parametrize("long", ["Generative Adversarial Networks", "Generative Adversarial neural Networks"])
-def test_a_long_form_beside_its_letters_names_nothing_that_the_answer_does_not(checker, long):
-    said = Chunk("said", "gan.md", "GANs", ("Who",), "Ian Goodfellow introduced GANs in 2014.", 0, 0)
-    text = f"Ian Goodfellow introduced {long} (GANs) in 2016."
-    other = Chunk("other", "years.md", "Years", ("Table",), text, 0, 0)
-    sentences, citations = checker.check("Ian Goodfellow introduced GANs in 2014.", [said, other])
-    sentence, _ = checker.disagreement(sentences, citations, [said, other])
-    assert "2016" in sentence.text
-    other = Chunk("other", "years.md", "Years", ("Table",), "Ian Goodfellow introduced Wasserstein GANs (WGAN) in 2016.", 0, 0)
-    assert checker.disagreement(sentences, citations, [said, other]) is None
+ANSWER, ASKED = "The Quillon lighthouse was built by Marta Jevons in 1911.", "When was the Quillon lighthouse built?"
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "worth_it"),
     [
-        "The Orme lighthouse was built by Marta Jevons in 1921.",  # of another lighthouse
-        "The Quillon lighthouse was built by Marta Jevons.",  # no number
-        "The Quillon lighthouse was built by Marta Jevons, in 1911 as the plate says.",  # the same number
-        "Tides follow the moon, twice in 24 hours.",
+        ("The Quillon lighthouse was built in 1921.", True),
+        ("The Orme lighthouse was built by Marta Jevons in 1921.", True),  # words are alike; a reading will tell
+        ("The Quillon lighthouse was built by Marta Jevons.", False),  # no number
+        ("The Quillon lighthouse was built by Marta Jevons, in 1911 as the plate says.", False),  # the same number
+        ("Tides follow the moon, twice in 24 hours.", False),
     ],
 )
-def test_passages_that_do_not_contradict_are_not_said_to(checker, text):
+def test_a_passage_that_says_the_like_with_another_number_is_worth_comparing(checker, text, worth_it):
     other = Chunk("other", "visitors.md", "Visitors", ("Coast",), text, 0, 0)
-    sentences, citations = checker.check("The Quillon lighthouse was built by Marta Jevons in 1911.", [*CHUNKS, other])
-    assert checker.disagreement(sentences, citations, [*CHUNKS, other]) is None
+    chunks = [*CHUNKS, other]
+    # Its own sentence would support the answer where it says all of it: only TOWER is cited here.
+    sentences, citations = checker.check(ANSWER, CHUNKS)
+    assert checker.worth_comparing(sentences, citations, chunks, ASKED) == ([other] if worth_it else [])
+
+
+def test_nothing_is_compared_with_an_answer_without_numbers_or_sources(checker):
+    other = Chunk("other", "visitors.md", "Visitors", ("Coast",), "The Quillon lighthouse was built in 1921.", 0, 0)
+    for answer in ("The Quillon lighthouse was built by Marta Jevons.", "Otto Lilienthal flew 250 metres."):
+        sentences, citations = checker.check(answer, CHUNKS)
+        assert checker.worth_comparing(sentences, citations, [*CHUNKS, other], ASKED) == []
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "verdict"),
+    [
+        ("The Quillon lighthouse", "The Quillon lighthouse", "unsupported"),
+        ("Who built the Quillon lighthouse in 1911?", "Who built the Quillon lighthouse in 1911?", "unsupported"),
+        ("Who built the Quillon lighthouse in 1911?", "Marta Jevons", "supported"),
+        ("Is the Quillon lighthouse 37 metres tall or 1911 metres tall?", "37 metres", "supported"),
+    ],
+)
+def test_what_only_says_the_question_again_says_nothing(checker, question, answer, verdict):
+    (sentence,), _ = checker.check(answer, CHUNKS, question)
+    assert sentence.verdict == verdict

@@ -7,7 +7,7 @@ import pytest
 
 from fakes import ScriptedModel
 from fieldguide import locations
-from fieldguide.answering.assistant import AnswerOptions
+from fieldguide.answering.reader import AnswerOptions
 from fieldguide.errors import TraceError
 from fieldguide.events import Checked, Finished, Gated, Prompted, Retrieved, Rewritten, Token, as_object
 from fieldguide.indexing.documents import corpus_hash, read_folder

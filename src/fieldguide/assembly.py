@@ -11,7 +11,8 @@ from typing import Any
 
 from fieldguide import data_folder, engines, logs
 from fieldguide.answering.abstain import Gate, gate_for
-from fieldguide.answering.assistant import AnswerOptions, Assistant
+from fieldguide.answering.assistant import Assistant
+from fieldguide.answering.reader import AnswerOptions
 from fieldguide.answering.support import SupportChecker
 from fieldguide.background import SharedUse, failed, in_background
 from fieldguide.characters import whole
@@ -164,7 +165,8 @@ class Fieldguide:
 
     def search(self, question: str, limit: int, collections: Sequence[str] = ()) -> SearchResult:
         """Ranked passages for a question; after `loading(with_model=False)`."""
-        return self.search_in(collections).search(whole(question), limit)
+        search = self.search_in(collections)
+        return search.search(search.corrected(whole(question)), limit)
 
     def chunks(self, ids: Iterable[str] | None = None) -> list[Chunk]:
         """The passages with these ids, or all of the guides; raises SearchIndexError before the first index is built."""

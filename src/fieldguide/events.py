@@ -38,7 +38,7 @@ class Loading:
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """The standalone question that is searched for; equal to the asked one unless it was a follow-up."""
+    """What is searched for: the question, with what a follow-up points back to, and misspelt words corrected."""
 
     question: str
     changed: bool
@@ -117,6 +117,13 @@ class Reread:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """Another passage has another number: it is asked the same question alone, to see whether it agrees."""
+
+    section: str
+
+
+@dataclass(frozen=True, slots=True)
 class Checked:
     """A sentence of the answer after the support check: it comes when the next sentence begins, the last one at the end."""
 
@@ -168,6 +175,7 @@ Event = (
     | Gated
     | Token
     | Reread
+    | Compared
     | Checked
     | Withdrawn
     | Finished

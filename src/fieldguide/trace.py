@@ -13,8 +13,8 @@ from typing import Any, TypeVar, get_args
 from pydantic import TypeAdapter, ValidationError
 
 import fieldguide as package
-from fieldguide.answering.assistant import AnswerOptions
 from fieldguide.answering.influence import influence
+from fieldguide.answering.reader import AnswerOptions
 from fieldguide.answering.rewrite import standalone
 from fieldguide.assembly import Fieldguide
 from fieldguide.errors import TraceError
@@ -130,10 +130,10 @@ def record(
 def with_influence(fieldguide: Fieldguide, trace: Trace, cancellation: Cancellation | None = None) -> Iterator[int | Trace]:
     """Measure what each passage did to the answer: how many readings are done, and in the end the trace with the result."""
     answer, numbers = trace.answer, []
-    earlier = standalone(trace.question, trace.history).earlier_question
+    asked = standalone(trace.question, trace.history)
     if answer and trace.passages and not answer.abstained:
         with fieldguide.assistant() as assistant:
-            told = influence(assistant, trace.question, trace.passages, earlier, answer.text, cancellation or Cancellation())
+            told = influence(assistant, asked, trace.passages, answer.text, cancellation or Cancellation())
             for number in told:
                 numbers.append(round(number, _DIGITS))
                 yield len(numbers)

@@ -41,6 +41,11 @@ def names(text: str) -> set[str]:
     return found
 
 
+def every_word(text: str) -> set[str]:
+    """Every word as it might be named, folded: a name may be written without its capital, or open a sentence."""
+    return {folded(word.strip(".,;:()[]|*`'\"?!“”")) for word in text.split()}
+
+
 def folded(word: str) -> str:
     """A name as it is compared: lower-cased, without the ending of a plural or a likening; 'GANs' and 'GAN-like' are 'gan'."""
     word = _LIKENED.sub("", word.lower())

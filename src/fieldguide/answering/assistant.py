@@ -2,15 +2,16 @@
 
 import logging
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from fieldguide.answering import abbreviations
-from fieldguide.answering.abstain import REFUSAL, DraftSignals, Gate, Signals
+from fieldguide.answering.abstain import REFUSAL, Gate
 from fieldguide.answering.clock import Clock
 from fieldguide.answering.completeness import note_on_completeness
-from fieldguide.answering.drafting import Draft, Verdicts, as_events, outcome, write_draft
+from fieldguide.answering.drafting import as_events, write_draft
 from fieldguide.answering.injection import without_orders, worth_reading
-from fieldguide.answering.rewrite import Standalone, standalone
+from fieldguide.answering.reader import AnswerOptions, Reader
+from fieldguide.answering.rewrite import standalone
 from fieldguide.answering.support import SupportChecker
 from fieldguide.answering.waiting_line import WaitingLine
 from fieldguide.answering.warming import Warmer
@@ -21,11 +22,8 @@ from fieldguide.events import (
     Event,
     Finished,
     Gated,
-    PartCount,
     Prompted,
     Quoted,
-    Reading,
-    Reread,
     Retrieved,
     Rewritten,
     Token,
@@ -33,34 +31,15 @@ from fieldguide.events import (
     failure,
 )
 from fieldguide.generation import prompt as prompts
-from fieldguide.generation.model import Cancellation, ChatModel, Message, WritingOptions
+from fieldguide.generation.model import Cancellation, ChatModel
 from fieldguide.retrieval.search import SearchIn
 from fieldguide.sentences import split_sentences
-from fieldguide.types import Answer, Chunk, SearchResult, Sentence, TokenCounts, Turn
+from fieldguide.types import Answer, SearchResult, Sentence, TokenCounts, Turn
 
 MAX_QUESTION_CHARACTERS = 2000
 RETRIEVED = 12  # hits reported with every answer; how many of them are read is another matter
-_REPEATED = 3  # sentences that stand beside the question when it is read a second time
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerOptions:
-    """How one question is answered."""
-
-    passages: int = 4
-    answer_tokens: int = 220
-    temperature: float = 0.0
-    seed: int = 0
-    alternatives: int = 0
-    second_reading: bool = True  # a doubtful draft is followed by another, with the nearest sentences beside the question
-    given: tuple[Chunk, ...] | None = None  # answer from exactly these passages, without a search
-    orders_are_read: bool = False  # leave in the passages what speaks to the model, to see what comes of it
-    without_guides: bool = False  # ask the model alone: no passage, no gate, no citation
-    search_text: str = ""  # searched for instead of what question and history give
-    collections: tuple[str, ...] = ()  # searched; all where none is named
-    client: str = ""  # who asks, where clients have to share: they take turns
 
 
 class Assistant:
@@ -113,25 +92,14 @@ class Assistant:
         clock: Clock,
     ) -> Iterator[Event]:
         rewritten = standalone(question, history)
-        rewritten = replace(rewritten, search_text=options.search_text or rewritten.search_text)
-        clock.rewrite_s = clock.elapsed()
-        yield Rewritten(rewritten.search_text, rewritten.changed)
-
+        reader = Reader(self.model, self._gate, self._support, rewritten, options, cancellation)
         if options.without_guides:
-            yield from self._answer_alone(question, rewritten, options, cancellation, clock)
+            yield Rewritten(question, changed=False)
+            yield from _answer_alone(question, reader, clock)
             return
 
-        searcher = self._searcher(options.collections)
-        if options.given is None:
-            result, most = searcher.search(rewritten.search_text, RETRIEVED), options.passages
-        else:
-            result, most = searcher.rank(rewritten.search_text, options.given), len(options.given)
-        if not options.orders_are_read:
-            result = without_orders(result)
+        result, most = yield from self._search(question, rewritten.search_text, options, clock)
         readable = worth_reading(result)
-        clock.retrieve_s = clock.elapsed() - clock.rewrite_s
-        yield Retrieved(result)
-        yield Quoted(result.quotes)
 
         short = abbreviations.asked_for(question)
         sentences, citations = abbreviations.spelled_out(short, readable)
@@ -143,18 +111,16 @@ class Assistant:
             yield Finished(Answer(question, text, False, sentences, citations, result.hits, clock.timings(), tokens))
             return
 
-        packed, prompted = self._pack(question, rewritten, readable[:most], options)
+        packed, prompted = reader.pack(readable[:most])
         yield prompted
-        tokens = yield from self._read(packed.messages, cancellation)
+        tokens = yield from reader.read(packed.messages)
 
-        best_score = result.hits[0].score if result.hits else 0.0
-        leaning = self.model.log_probability(prompts.REFUSAL_WORDS)
-        judgement = self._gate.judge(Signals(leaning, best_score, self.model.values()))
+        judgement = reader.judge(result.hits[0].score if result.hits else 0.0)
         yield Gated(judgement.answerable, judgement.numbers)
         if not judgement.answerable:
             yield Finished(_refusal(question, result, clock, tokens))
             return
-        draft, tokens = yield from self._draft(question, rewritten, packed, result, options, cancellation, clock, tokens)
+        draft, tokens = yield from reader.draft(packed, result, tokens, clock)
 
         _require_words(draft.text)
         sentences, citations = draft.sentences, draft.citations
@@ -163,7 +129,7 @@ class Assistant:
         elif short and not abbreviations.fits_letters(short, draft.text):
             reason = f"No words of the draft fit the letters of {short}."
         else:
-            judgement = self._gate.judge_draft(DraftSignals(judgement, draft.log_probability, draft.unsupported, draft.values))
+            judgement = reader.judge_draft(judgement, draft)
             yield Gated(judgement.answerable, judgement.numbers)
             reason = "" if judgement.answerable else "The passages do not bear the draft out."
         if reason:
@@ -171,110 +137,44 @@ class Assistant:
             yield Finished(_refusal(question, result, clock, tokens))
             return
         text = draft.text
-        if disagreement := self._support.disagreement(sentences, citations, packed.included):
-            sentence, citation = disagreement
+        if told := (yield from reader.told_elsewhere(draft, packed, result)):
+            sentence, citation = told
             yield Checked(sentence, (citation,))
             text, sentences, citations = f"{text} {sentence.text}", (*sentences, sentence), (*citations, citation)
         note = note_on_completeness(question, len(packed.included))
         yield Finished(Answer(question, text, False, sentences, citations, result.hits, clock.timings(), tokens, note))
 
-    def _draft(
-        self,
-        question: str,
-        rewritten: Standalone,
-        packed: prompts.PackedPrompt,
-        result: SearchResult,
-        options: AnswerOptions,
-        cancellation: Cancellation,
-        clock: Clock,
-        tokens: TokenCounts,
-    ) -> Generator[Event, None, tuple[Draft, TokenCounts]]:
-        """The draft, and the second one in its place where that is surer."""
-
-        def check(text: str) -> Verdicts:
-            return self._support.check(text, packed.included, f"{rewritten.earlier_question} {question}", result.quotes)
-
-        # The gate has decided that there is an answer: the model may not open with a refusal.
-        writing = _writing(options, prompts.REFUSAL_WORDS)
-        draft = yield from _timed(write_draft(self.model, writing, cancellation, check), clock)
-        nearest = [quote for quote in result.quotes if quote.chunk in packed.included][:_REPEATED]
-        if options.second_reading and draft.is_doubtful and nearest:
-            passages = [chunk.passage for chunk in packed.included]
-            beside = [quote.text for quote in nearest]
-            messages = prompts.build_messages(question, passages, rewritten.earlier_question, beside)
-            if self._count(messages) < self.model.context_length - options.answer_tokens:
-                yield Reread(tuple(nearest))
-                reread = outcome(self._read(messages, cancellation))
-                second = outcome(write_draft(self.model, writing, cancellation, check))
-                if second.is_better_than(draft):
-                    yield Withdrawn("A second reading, with the nearest sentences beside the question, is surer.")
-                    yield from second.tokens
-                    yield from as_events(second.sentences, second.citations)
-                    draft, tokens = second, reread
-        return draft, replace(tokens, generated=len(draft.tokens))
-
-    def _answer_alone(
-        self,
-        question: str,
-        rewritten: Standalone,
-        options: AnswerOptions,
-        cancellation: Cancellation,
-        clock: Clock,
-    ) -> Iterator[Event]:
-        messages = prompts.build_messages_alone(question, rewritten.earlier_question)
-        yield Prompted(self._part_counts(messages), (), "")
-        tokens = yield from self._read(messages, cancellation)
-        draft = yield from _timed(write_draft(self.model, _writing(options, ""), cancellation), clock)
-        _require_words(draft.text)
-        sentences = tuple(Sentence(span.text, "unsupported") for span in split_sentences(draft.text))
-        tokens = replace(tokens, generated=len(draft.tokens))
-        yield Finished(Answer(question, draft.text, False, sentences, (), (), clock.timings(), tokens))
-
-    def _read(self, messages: Sequence[Message], cancellation: Cancellation) -> Generator[Event, None, TokenCounts]:
-        tokens = TokenCounts(0, 0, 0)
-        for progress in self.model.read(self.model.render(messages), cancellation):
-            tokens = TokenCounts(progress.tokens, progress.from_cache, 0)
-            yield Reading(progress.done, progress.tokens, progress.from_cache, progress.passages_from_cache)
-        return tokens
-
-    def _part_counts(self, messages: Sequence[Message]) -> tuple[PartCount, ...]:
-        parts = self.model.render(messages)
-        counts = self.model.count_tokens(parts)
-        return tuple(PartCount(part.kind, part.text, tokens) for part, tokens in zip(parts, counts, strict=True))
-
-    def _pack(
-        self, question: str, rewritten: Standalone, chunks: Sequence[Chunk], options: AnswerOptions
-    ) -> tuple[prompts.PackedPrompt, Prompted]:
-        budget = self.model.context_length - options.answer_tokens - 1
-        packed = prompts.pack(question, chunks, self._count, budget, rewritten.earlier_question)
-        if not packed.fits or (chunks and not packed.included):
-            raise QuestionError(
-                f"The question leaves no room for a passage in {self.model.context_length} tokens.",
-                "Ask a shorter one.",
-            )
-        left_out = tuple(chunk.section for chunk in packed.left_out)
-        reason = f"The context holds {self.model.context_length} tokens." if left_out else ""
-        return packed, Prompted(self._part_counts(packed.messages), left_out, reason)
-
-    def _count(self, messages: Sequence[Message]) -> int:
-        return sum(self.model.count_tokens(self.model.render(messages)))
+    def _search(
+        self, question: str, search_text: str, options: AnswerOptions, clock: Clock
+    ) -> Generator[Event, None, tuple[SearchResult, int]]:
+        """What is found, or was given, and how many of its passages are read at most."""
+        searcher = self._searcher(options.collections)
+        search_text = options.search_text or search_text
+        if options.given is None and not options.search_text:
+            search_text = searcher.corrected(search_text)
+        clock.rewrite_s = clock.elapsed()
+        yield Rewritten(search_text, search_text != question)
+        if options.given is None:
+            result, most = searcher.search(search_text, RETRIEVED), options.passages
+        else:
+            result, most = searcher.rank(search_text, options.given), len(options.given)
+        if not options.orders_are_read:
+            result = without_orders(result)
+        clock.retrieve_s = clock.elapsed() - clock.rewrite_s
+        yield Retrieved(result)
+        yield Quoted(result.quotes)
+        return result, most
 
 
-def _timed(writing: Generator[Event, None, Draft], clock: Clock) -> Generator[Event, None, Draft]:
-    """Let the model write, and note when the first token came."""
-    while True:
-        try:
-            event = next(writing)
-        except StopIteration as end:
-            draft: Draft = end.value
-            return draft
-        if clock.first_token_s is None:
-            clock.first_token_s = clock.elapsed()
-        yield event
-
-
-def _writing(options: AnswerOptions, forbidden: str) -> WritingOptions:
-    return WritingOptions(options.answer_tokens, options.temperature, options.seed, forbidden, options.alternatives)
+def _answer_alone(question: str, reader: Reader, clock: Clock) -> Iterator[Event]:
+    messages = prompts.build_messages_alone(reader.asked.question, reader.asked.earlier_question)
+    yield Prompted(reader.part_counts(messages), (), "")
+    tokens = yield from reader.read(messages)
+    draft = yield from clock.noting(write_draft(reader.model, reader.writing(""), reader.cancellation))
+    _require_words(draft.text)
+    sentences = tuple(Sentence(span.text, "unsupported") for span in split_sentences(draft.text))
+    tokens = replace(tokens, generated=len(draft.tokens))
+    yield Finished(Answer(question, draft.text, False, sentences, (), (), clock.timings(), tokens))
 
 
 def _require_words(draft: str) -> None:

@@ -1,9 +1,14 @@
 """When things happened on the way to an answer."""
 
 import time
+from collections.abc import Generator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from fieldguide.types import Timings
+
+Step = TypeVar("Step")
+Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
@@ -22,3 +27,15 @@ class Clock:
     def timings(self) -> Timings:
         """All of it, with the end now."""
         return Timings(self.rewrite_s, self.retrieve_s, self.first_token_s, self.elapsed())
+
+    def noting(self, writing: Generator[Step, None, Result]) -> Generator[Step, None, Result]:
+        """Let the model write, and note when the first token came."""
+        while True:
+            try:
+                step = next(writing)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            if self.first_token_s is None:
+                self.first_token_s = self.elapsed()
+            yield step

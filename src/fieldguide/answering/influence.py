@@ -6,12 +6,13 @@ Exact, not estimated: the prompt is put together again without the passage, and 
 from collections.abc import Iterator, Sequence
 
 from fieldguide.answering.assistant import Assistant
+from fieldguide.answering.rewrite import Standalone
 from fieldguide.generation import prompt as prompts
 from fieldguide.generation.model import Cancellation
 
 
 def influence(
-    assistant: Assistant, question: str, passages: Sequence[str], earlier_question: str, text: str, cancellation: Cancellation
+    assistant: Assistant, asked: Standalone, passages: Sequence[str], text: str, cancellation: Cancellation
 ) -> Iterator[float]:
     """The text's log-probability with all passages (best first), then without the first, without the second, and so on.
 
@@ -24,7 +25,7 @@ def influence(
             pass
         for left_out in (None, *range(len(passages))):
             shown = [passage for number, passage in enumerate(passages) if number != left_out]
-            prompt = assistant.model.render(prompts.build_messages(question, shown, earlier_question))
+            prompt = assistant.model.render(prompts.build_messages(asked.question, shown, asked.earlier_question))
             for _ in assistant.model.read(prompt, cancellation):
                 pass
             yield assistant.model.log_probability_of(text, cancellation)

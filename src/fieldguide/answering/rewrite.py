@@ -30,6 +30,7 @@ _EMPTY_IT = re.compile(
 )
 _CONTINUES = re.compile(r"^\s*(and|or|but|so|then|what about|how about)\b", re.IGNORECASE)
 _BARE = re.compile(r"^\s*(why|how|when|where|who|which|what)(\s+(not|so|then|exactly))?\s*[?.!]*$", re.IGNORECASE)
+_ONE_WORD = re.compile(r"(\w[\w.\-]*?)\s*[?.!]*$")
 _ANSWER_CHARACTERS = 200  # of the last answer, at most: its first sentences name what it is about
 _CLAUSE_END = re.compile(r",|;|\b(?:and|but|or|because|if|when|so)\b", re.IGNORECASE)
 # Such a sentence speaks of the answer before, not of what the next one asks about.
@@ -41,9 +42,12 @@ _COURTESY = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Standalone:
-    """What is searched for, and the earlier question that gives a follow-up its subject ('' for none)."""
+    """What is searched for, what the model is asked, and the earlier question that gives a follow-up its subject ('' for
+    none).
+    """
 
     search_text: str
+    question: str
     earlier_question: str
 
     @property
@@ -60,14 +64,20 @@ def standalone(question: str, history: Sequence[Turn]) -> Standalone:
     """
     asked = [turn.content for turn in history if turn.role == "user"]
     if not asked or not depends_on_history(question):
-        return Standalone(question, "")
+        return Standalone(question, _in_full(question), "")
     earlier = asked[-1]
     for content in reversed(asked[:-1]):
         if not depends_on_history(earlier) or names(earlier):
             break
         earlier = f"{content} {earlier}"
     answered = _start_of(history[-1].content) if history[-1].role == "assistant" else ""
-    return Standalone(" ".join(filter(None, [earlier, answered, question])), earlier)
+    return Standalone(" ".join(filter(None, [earlier, answered, question])), question, earlier)
+
+
+def _in_full(question: str) -> str:
+    """A word alone as the question that it stands for: a model that is asked "Whisper" says "Whisper"."""
+    word = _ONE_WORD.match(question)
+    return f"What is {word[1]}?" if word and content_words(word[1]) else question
 
 
 def _start_of(answer: str) -> str:

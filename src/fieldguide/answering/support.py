@@ -11,15 +11,15 @@ from functools import lru_cache
 
 import numpy as np
 
-from fieldguide.answering.abbreviations import long_form
+from fieldguide.answering.agreement import values
 from fieldguide.retrieval.embedder import Embedder
 from fieldguide.sentences import split_sentences
 from fieldguide.types import Chunk, Citation, FloatVector, Quote, Sentence, Verdict
-from fieldguide.words import content_words, denied_stems, folded, is_negated, names, numbers, opening_stem
+from fieldguide.words import content_words, denied_stems, every_word, is_negated, names, numbers, opening_stem
 
 SUPPORTED_FROM = 0.55  # likeness (0 to 1) from which a sentence counts as said by its source
 WEAK_FROM = 0.40
-DISAGREES_FROM = 0.60  # likeness from which a sentence with other numbers is taken to speak of the same thing
+_CHOICE = re.compile(r"\bor\b|\bwhich\b", re.IGNORECASE)
 _NEAREST_COMPARED = 12  # source sentences compared by meaning for each sentence: embedding all would cost seconds
 _QUOTES_PER_SENTENCE = 3
 _PASSAGES_REMEMBERED = 100  # cut into sentences: an answer is held against its passages twice
@@ -54,8 +54,10 @@ class SupportChecker:
         citations: list[Citation] = []
         sentences = []
         for span in split_sentences(answer):
-            if span.text.rstrip("\"')”’*").endswith((".", "!", "?", "…", ":")):
+            if span.text.rstrip("\"')”’*").endswith((".", "!", "…", ":")):
                 verdict, quotes = self._judge(span.text, sources)
+            elif _says_the_question_again(span.text, question):
+                verdict, quotes = "unsupported", []
             else:  # a bare name or number says something only as the answer to its question
                 verdict, quotes = self._judge(f"{question} {span.text}", sources)
                 if verdict != "supported":
@@ -64,25 +66,23 @@ class SupportChecker:
             sentences.append(Sentence(span.text, verdict, markers))
         return tuple(sentences), tuple(citations)
 
-    def disagreement(
-        self, sentences: Sequence[Sentence], citations: Sequence[Citation], chunks: Sequence[Chunk]
-    ) -> tuple[Sentence, Citation] | None:
-        """What another passage says with another number than a sentence of the answer, as a sentence with its citation."""
-        sources = _sources(chunks)
+    def worth_comparing(
+        self, sentences: Sequence[Sentence], citations: Sequence[Citation], chunks: Sequence[Chunk], question: str
+    ) -> list[Chunk]:
+        """The passages without a citation in which a sentence is like one of the answer's, but has a number that neither
+        answer nor question gives; likest first.
+        """
+        cited = {citation.chunk_id for citation in citations}
+        known = values(" ".join([question, *(sentence.text for sentence in sentences)]))
+        likest: dict[Chunk, float] = {}
         for sentence in sentences:
-            cited = {citation.chunk_id for citation in citations if citation.marker in sentence.markers}
-            said, named = numbers(sentence.text), _lowered(sentence.text)
-            if not cited or not said:
+            if not sentence.markers or not values(sentence.text) - values(question):
                 continue
-            for likeness, source in self._rank(sentence.text, sources):
-                given, of_whom = numbers(source.quote), names(_shortened(source.quote, named))
-                other = given and of_whom and not given & said and of_whom <= named
-                if likeness >= DISAGREES_FROM and other and source.chunk.id not in cited:
-                    found = [*citations]
-                    marker = _marker(_quote(source, likeness), found)
-                    text = f"The passages disagree: another one says “{source.quote}”"
-                    return Sentence(text, "supported", (marker,)), found[-1]
-        return None
+            for chunk in chunks:
+                others = [source for source in _sentences_of(chunk) if values(source.quote) - known]
+                if chunk.id not in cited and others:
+                    likest[chunk] = max(likest.get(chunk, 0.0), self._rank(sentence.text, others)[0][0])
+        return sorted((chunk for chunk in likest if likest[chunk] >= WEAK_FROM), key=lambda chunk: -likest[chunk])
 
     def _judge(self, sentence: str, sources: Sequence[_Source]) -> tuple[Verdict, list[Quote]]:
         ranked = self._rank(sentence, sources)
@@ -132,6 +132,12 @@ class SupportChecker:
         return [self._vectors[text] for text in texts]
 
 
+def _says_the_question_again(text: str, question: str) -> bool:
+    """Whether nothing new is in it; of a choice, one side is an answer."""
+    words = content_words(text)
+    return text.endswith("?") or (bool(words) and words <= content_words(question) and not _CHOICE.search(question))
+
+
 def _named_in(nearest: Sequence[Quote], name: str, sources: Sequence[_Source]) -> tuple[Verdict, list[Quote]] | None:
     """What the sentences nearest to the question make of a bare name; None where none of them has it.
 
@@ -144,15 +150,6 @@ def _named_in(nearest: Sequence[Quote], name: str, sources: Sequence[_Source]) -
         if words and words <= source.words:
             return "supported" if quote is among[0][0] else "weak", [quote]
     return None
-
-
-def _shortened(text: str, named: set[str]) -> str:
-    """The text with "large language model (LLM)" as "LLM" where that is named: both are the same thing."""
-    shortened = text
-    for found in re.finditer(r"\s*\((\w+)\)", text):
-        if folded(found[1]) in named and (long := long_form(found[1], text[: found.start()])):
-            shortened = shortened.replace(f"{long}{found[0]}", found[1])
-    return shortened
 
 
 def _sources(chunks: Iterable[Chunk]) -> list[_Source]:
@@ -168,7 +165,7 @@ def _sentences_of(chunk: Chunk) -> tuple[_Source, ...]:
             chunk,
             len(chunk.passage) - len(chunk.text) + span.start,
             frozenset(content_words(f"{context} {span.text}")),
-            frozenset(_facts(span.text) | names(context) | numbers(context) | _lowered(span.text)),
+            frozenset(_facts(span.text) | names(context) | numbers(context) | every_word(span.text)),
         )
         for span in split_sentences(chunk.text)
     )
@@ -176,11 +173,6 @@ def _sentences_of(chunk: Chunk) -> tuple[_Source, ...]:
 
 def _facts(text: str) -> set[str]:
     return names(text) | numbers(text)
-
-
-def _lowered(text: str) -> set[str]:
-    """Every word as it might be named: an answer may write a name with a capital where the source does not."""
-    return {folded(word.strip(".,;:()[]|*`'\"")) for word in text.split()}
 
 
 def _overlap(words: set[str], source: _Source) -> float:

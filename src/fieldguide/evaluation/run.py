@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from fieldguide.answering.assistant import RETRIEVED, AnswerOptions
+from fieldguide.answering.assistant import RETRIEVED
+from fieldguide.answering.reader import AnswerOptions
 from fieldguide.answering.rewrite import standalone
 from fieldguide.errors import EvaluationError, FieldguideError
 from fieldguide.evaluation.questions import Question

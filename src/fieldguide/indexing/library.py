@@ -19,7 +19,9 @@ from fieldguide.locks import exclusive
 from fieldguide.retrieval.embedder import Embedder
 from fieldguide.retrieval.library_tables import create_library
 from fieldguide.retrieval.merging import merge
+from fieldguide.retrieval.passage_store import PassageStore
 from fieldguide.retrieval.search import Search, Searcher, weigh
+from fieldguide.retrieval.spelling import corrected
 from fieldguide.types import Chunk, Document, SearchResult
 
 GUIDES = "guides"
@@ -203,11 +205,17 @@ class _SearchInSeveral:
     with_guides: bool
     own: Sequence[Collection]
 
+    def corrected(self, question: str) -> str:
+        return corrected(question, self.embedder, self._stores)
+
     def search(self, question: str, limit: int) -> SearchResult:
-        stores = [*([self.guides.passage_store] if self.with_guides else []), *(one.store for one in self.own)]
-        weighed = weigh(question, self.embedder, stores)
+        weighed = weigh(question, self.embedder, self._stores)
         results = [self.guides.search(question, limit, weighed)] if self.with_guides else []
         return merge([*results, *(one.search(question, limit, self.embedder, weighed) for one in self.own)], limit)
+
+    @property
+    def _stores(self) -> list[PassageStore]:
+        return [*([self.guides.passage_store] if self.with_guides else []), *(one.store for one in self.own)]
 
     def rank(self, question: str, chunks: Sequence[Chunk]) -> SearchResult:
         return self.guides.rank(question, chunks)

@@ -6,7 +6,7 @@ vectors themselves serve late interaction (ColBERT, arXiv 2004.12832).
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -43,6 +43,10 @@ class Embedder(Protocol):
     @property
     def max_tokens(self) -> int:
         """Tokens beyond this are ignored by the model."""
+
+    @property
+    def whole_words(self) -> Mapping[str, int]:
+        """Words in small letters that are one token each, with its id; none where tokens do not tell words from their parts."""
 
     def count_tokens(self, text: str) -> int:
         """How many tokens the text has, with the model's own start and end tokens."""
@@ -111,6 +115,13 @@ class SentenceTransformerEmbedder:
     def max_tokens(self) -> int:
         """Tokens beyond this are ignored by the model."""
         return int(self._model.max_seq_length)
+
+    @cached_property
+    def whole_words(self) -> Mapping[str, int]:
+        """Words in small letters that are one token each, with its id; none where tokens do not tell words from their parts."""
+        if not getattr(self._tokenizer.model, "continuing_subword_prefix", None):  # WordPiece marks what continues a word
+            return {}
+        return {word: i for word, i in self._tokenizer.get_vocab().items() if word.isalpha() and word.islower()}
 
     def count_tokens(self, text: str) -> int:
         """How many tokens the text has, with the model's own start and end tokens."""

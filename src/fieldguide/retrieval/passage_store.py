@@ -142,6 +142,10 @@ class PassageStore:
                     raise self._damaged(error) from error
             return self._total
 
+    def has_word(self, word: str) -> bool:
+        """Whether the keyword index finds the word in a passage."""
+        return self._passages_with(word, 1) > 0
+
     def _telling(self, words: set[str], common: int) -> set[str]:
         """The words that are not common, from the rarest on, as long as few enough passages have to be scored."""
         counts = {word: self._passages_with(word, _SCORED + 1) for word in words}

@@ -14,6 +14,7 @@ import numpy as np
 from fieldguide.retrieval.embedder import Embedder, Embedding
 from fieldguide.retrieval.passage_store import PassageStore, inverse_frequency
 from fieldguide.retrieval.projection import reduce
+from fieldguide.retrieval.spelling import corrected
 from fieldguide.retrieval.vector_store import VectorStore
 from fieldguide.sentences import split_sentences
 from fieldguide.types import Chunk, FloatMatrix, FloatVector, Hit, Quote, SearchResult
@@ -30,6 +31,9 @@ WHOLE_PASSAGE_SHARE = 0.2  # measured on the dev questions: docs/evaluation.md
 
 class Search(Protocol):
     """What finds passages: in one collection, or in several."""
+
+    def corrected(self, question: str) -> str:
+        """The question with its misspelt words as the passages spell them."""
 
     def search(self, question: str, limit: int) -> SearchResult:
         """The best passages for the question."""
@@ -48,6 +52,10 @@ class Searcher:
     embedder: Embedder
     vector_store: VectorStore
     passage_store: PassageStore
+
+    def corrected(self, question: str) -> str:
+        """The question with its misspelt words as the passages spell them."""
+        return corrected(question, self.embedder, [self.passage_store])
 
     def search(self, question: str, limit: int, weighed: "Weighed | None" = None) -> SearchResult:
         """The `limit` best passages for the question, and the similarity of all passages where there are few enough.

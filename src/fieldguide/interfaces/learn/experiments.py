@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fieldguide.answering.assistant import AnswerOptions
+from fieldguide.answering.reader import AnswerOptions
 from fieldguide.assembly import Fieldguide
 from fieldguide.errors import QuestionError
 from fieldguide.indexing.library import GUIDES

@@ -82,7 +82,7 @@ FAILURES = (
         "contradiction",
         "Two pages disagree",
         "Two passages give two years. The model picks one.",
-        "Code compares the numbers and adds what the other page says.",
+        "The other page is asked the same question, alone. Code compares the numbers and adds what it says.",
         "contradiction",
         "check",
     ),

@@ -1,5 +1,6 @@
 """The stages from the question to the prompt."""
 
+from fieldguide.answering.rewrite import standalone
 from fieldguide.events import Prompted, Reading, Rewritten
 from fieldguide.generation.model import PartKind
 from fieldguide.interfaces.learn.pieces import OTHER, READ, answer_to, bars, letter, marked, paragraph, plot, table, text
@@ -40,10 +41,12 @@ def question_stage(view: View) -> str:
         said += f"<h4>Said before</h4><ul class='fl-turns'>{turns}</ul>"
     searched = rewritten.question if rewritten else trace.question
     if rewritten and rewritten.changed:
-        said += paragraph(
-            "The question points back, so it cannot be searched for as it stands. What was said before joins the search: "
-            f"<q>{text(searched)}</q>"
+        why = (
+            "The question points back, so it cannot be searched for as it stands. What was said before joins the search:"
+            if standalone(trace.question, trace.history).changed
+            else "Words that no passage has were taken for misspelt ones, so this was searched for in its place:"
         )
+        said += paragraph(f"{why} <q>{text(searched)}</q>")
     else:
         said += paragraph(f"Searched for, just as it stands: <q>{text(searched)}</q>")
     return said

@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
-from fieldguide.answering.assistant import AnswerOptions
+from fieldguide.answering.reader import AnswerOptions
 from fieldguide.events import Event, Failed, Finished, Loading, Queued, Token, Withdrawn
 from fieldguide.generation.model import Cancellation
 from fieldguide.interfaces.serving.access import client_of

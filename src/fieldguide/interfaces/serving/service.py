@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fieldguide.answering.assistant import AnswerOptions
+from fieldguide.answering.reader import AnswerOptions
 from fieldguide.assembly import Fieldguide
 from fieldguide.events import Event, Failed, Retrieved, as_object
 from fieldguide.generation.model import Cancellation

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 import fieldguide as package
-from fieldguide.answering.assistant import AnswerOptions
+from fieldguide.answering.reader import AnswerOptions
 from fieldguide.assembly import Fieldguide
 from fieldguide.errors import ConversationError, FieldguideError
 from fieldguide.events import Event

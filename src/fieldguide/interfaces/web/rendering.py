@@ -3,7 +3,20 @@
 from collections.abc import Sequence
 from html import escape
 
-from fieldguide.events import Event, Failed, Finished, Gated, Loading, Queued, Reading, Reread, Retrieved, Rewritten, Token
+from fieldguide.events import (
+    Compared,
+    Event,
+    Failed,
+    Finished,
+    Gated,
+    Loading,
+    Queued,
+    Reading,
+    Reread,
+    Retrieved,
+    Rewritten,
+    Token,
+)
 from fieldguide.interfaces.conversations import Conversation, Exchange
 from fieldguide.interfaces.receipts import VERDICTS, exchange_text
 from fieldguide.interfaces.web import sources
@@ -23,15 +36,15 @@ def status_line(event: Event) -> str | None:
         case Queued():
             return f"{ordinal(event.position)} in the queue{event.estimate}"
         case Rewritten():
-            return "Searching, with the question before it" if event.changed else "Searching"
+            return f"Searching for: {event.question}" if event.changed else "Searching"
         case Retrieved():
             return f"Found {len(event.result.hits)} passages"
         case Reading():
             return f"Reading {event.tokens} tokens, {event.done} done, {event.from_cache} from cache"
         case Gated(answerable=True) | Token():
             return "Answering"
-        case Reread():
-            return "Unsure: reading the nearest sentences again"
+        case Reread() | Compared():
+            return "Reading some of it again, to be sure"
         case Finished():
             return summary(event.answer)
         case Failed():
