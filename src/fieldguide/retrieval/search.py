@@ -19,7 +19,7 @@ from fieldguide.retrieval.vector_store import VectorStore
 from fieldguide.sentences import split_sentences
 from fieldguide.types import Chunk, FloatMatrix, FloatVector, Hit, Quote, SearchResult
 
-RANKING_VERSION = 5  # raise it when a question would find otherwise in the same index: runs of the evaluation are told apart by it
+RANKING_VERSION = 5  # raise it when a question would find otherwise in the same index: it tells evaluation runs apart
 CANDIDATES = 60
 SCORES_KEPT_UP_TO = 5000  # passages; beyond that a score for every passage would swell the trace
 _QUOTED_HITS = 8  # best hits whose sentences are looked at
