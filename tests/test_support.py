@@ -145,7 +145,8 @@ ANSWER, ASKED = "The Quillon lighthouse was built by Marta Jevons in 1911.", "Wh
     ("text", "worth_it"),
     [
         ("The Quillon lighthouse was built in 1921.", True),
-        ("The Orme lighthouse was built by Marta Jevons in 1921.", True),  # words are alike; a reading will tell
+        ("It was built in 1921; the Quillon family paid for the lighthouse.", True),
+        ("The Orme lighthouse was built by Marta Jevons in 1921.", False),  # it does not name what is asked about
         ("The Quillon lighthouse was built by Marta Jevons.", False),  # no number
         ("The Quillon lighthouse was built by Marta Jevons, in 1911 as the plate says.", False),  # the same number
         ("Tides follow the moon, twice in 24 hours.", False),

@@ -18,7 +18,19 @@ from fieldguide.answering.reader import AnswerOptions
 from fieldguide.answering.rewrite import standalone
 from fieldguide.assembly import Fieldguide
 from fieldguide.errors import TraceError
-from fieldguide.events import Event, Failed, Finished, Loading, Prompted, Queued, Retrieved, Rewritten, as_object
+from fieldguide.events import (
+    Event,
+    Failed,
+    Finished,
+    Loading,
+    Prompted,
+    Queued,
+    Retrieved,
+    Rewritten,
+    Token,
+    Withdrawn,
+    as_object,
+)
 from fieldguide.generation.model import Cancellation
 from fieldguide.indexing.library import GUIDES
 from fieldguide.retrieval.explain import SearchRecord, explain
@@ -83,6 +95,18 @@ class Trace:
         """All events of this kind, in their order."""
         return [moment.event for moment in self.moments if isinstance(moment.event, kind)]
 
+    def of_last_draft(self, kind: type[Found]) -> list[Found]:
+        """All events of this kind since the last draft was taken back; those of the draft itself where nothing came after."""
+        draft: list[Found] = []
+        fresh = True
+        for moment in self.moments:
+            if isinstance(moment.event, Withdrawn):
+                fresh = False
+            elif isinstance(moment.event, kind):
+                draft = [*(draft if fresh else []), moment.event]
+                fresh = True
+        return draft
+
     @property
     def answer(self) -> Answer | None:
         """What came out; None where the run failed."""
@@ -133,7 +157,8 @@ def with_influence(fieldguide: Fieldguide, trace: Trace, cancellation: Cancellat
     asked = standalone(trace.question, trace.history)
     if answer and trace.passages and not answer.abstained:
         with fieldguide.assistant() as assistant:
-            told = influence(assistant, asked, trace.passages, answer.text, cancellation or Cancellation())
+            text = "".join(token.text for token in trace.of_last_draft(Token)).strip()  # without what code added
+            told = influence(assistant, asked, trace.passages, text, cancellation or Cancellation())
             for number in told:
                 numbers.append(round(number, _DIGITS))
                 yield len(numbers)

@@ -51,7 +51,8 @@ def differ(answer: str, other: str, question: str) -> bool:
     They do not where the other one leaves out a name that question and answer share: it speaks of something else.
     """
     asked = values(question)
-    if not names(question) & every_word(answer) <= every_word(other):
+    shared = every_word(question) & every_word(answer)
+    if not (names(question) | names(answer)) & shared <= every_word(other):
         return False
     said, told = values(answer) - asked, values(other) - asked
     units, other_units = _units(answer), _units(other)

@@ -120,7 +120,7 @@ class Reader:
         """
         if not self.options.compared:
             return None
-        question = self.asked.question
+        question = f"{self.asked.earlier_question} {self.asked.question}"
         scores = {hit.chunk.id: hit.score for hit in result.hits}
         likest = self.support.worth_comparing(draft.sentences, draft.citations, packed.included, question)
         for chunk in likest[:_COMPARED]:
@@ -131,10 +131,12 @@ class Reader:
                 continue
             other = outcome(write_draft(self.model, self.writing(prompts.REFUSAL_WORDS), self.cancellation))
             sentences, citations = self.support.check(other.text, [chunk], question, result.quotes)
-            other = replace(other, sentences=sentences, citations=citations)
-            if not citations or names_another(question, citations[0].quote):
+            judgement = self.judge_draft(before, replace(other, sentences=sentences, citations=citations))
+            # A false alarm is worse than silence: the gate must hold it for right, and not just for not too wrong.
+            surely = judgement.answerable and judgement.numbers.get("draft_evidence", 0.0) >= 0
+            if not citations or not surely or names_another(question, citations[0].quote):
                 continue
-            if self.judge_draft(before, other).answerable and differ(draft.text, other.text, question):
+            if differ(draft.text, other.text, question):
                 citation = replace(citations[0], marker=len(draft.citations) + 1)
                 text = f"The passages may disagree: another one says “{citation.quote}”"
                 return Sentence(text, "supported", (citation.marker,)), citation

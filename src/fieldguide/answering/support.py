@@ -70,18 +70,20 @@ class SupportChecker:
         self, sentences: Sequence[Sentence], citations: Sequence[Citation], chunks: Sequence[Chunk], question: str
     ) -> list[Chunk]:
         """The passages without a citation in which a sentence is like one of the answer's, but has a number that neither
-        answer nor question gives; likest first.
+        answer nor question gives; likest first. They name what the question and the cited passages name.
         """
-        cited = {citation.chunk_id for citation in citations}
+        cited = {citation.chunk_id: citation.passage for citation in citations}
+        named = names(question) & every_word(" ".join(cited.values()))
+        others = [chunk for chunk in chunks if chunk.id not in cited and named <= every_word(chunk.passage)]
         known = values(" ".join([question, *(sentence.text for sentence in sentences)]))
         likest: dict[Chunk, float] = {}
         for sentence in sentences:
             if not sentence.markers or not values(sentence.text) - values(question):
                 continue
-            for chunk in chunks:
-                others = [source for source in _sentences_of(chunk) if values(source.quote) - known]
-                if chunk.id not in cited and others:
-                    likest[chunk] = max(likest.get(chunk, 0.0), self._rank(sentence.text, others)[0][0])
+            for chunk in others:
+                numbered = [source for source in _sentences_of(chunk) if values(source.quote) - known]
+                if numbered:
+                    likest[chunk] = max(likest.get(chunk, 0.0), self._rank(sentence.text, numbered)[0][0])
         return sorted((chunk for chunk in likest if likest[chunk] >= WEAK_FROM), key=lambda chunk: -likest[chunk])
 
     def _judge(self, sentence: str, sources: Sequence[_Source]) -> tuple[Verdict, list[Quote]]:

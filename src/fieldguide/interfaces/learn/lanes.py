@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from fieldguide.answering import abstain, clock, drafting, influence, rewrite, support
-from fieldguide.events import Checked, Prompted
+from fieldguide.events import Checked, Prompted, Token
 from fieldguide.generation import prompt, reading
 from fieldguide.indexing import chunking, documents
 from fieldguide.interfaces.learn import outcome, preparing, searching
@@ -48,7 +48,7 @@ def _prompt_tokens(view: View) -> str:
 
 
 def _written(view: View) -> str:
-    return f"{len(outcome.written(view.trace))} tokens"
+    return f"{len(view.trace.of_last_draft(Token))} tokens"
 
 
 def _checked(view: View) -> str:

@@ -5,11 +5,10 @@ import math
 from collections.abc import Sequence
 
 from fieldguide.answering.abstain import REFUSAL
-from fieldguide.events import Checked, Gated, Reading, Token, Withdrawn
+from fieldguide.events import Checked, Compared, Gated, Reading, Token, Withdrawn
 from fieldguide.interfaces.learn.pieces import OTHER, READ, answer_to, button, paragraph, plot, table, text
 from fieldguide.interfaces.learn.view import STAGES_TIMED, View, durations, first_word
 from fieldguide.interfaces.receipts import VERDICTS
-from fieldguide.trace import Found, Trace
 
 _SIGNALS = {
     "evidence": "evidence for an answer, before a word was written (log-odds, from the model's inner state)",
@@ -37,7 +36,7 @@ def _share(token: Token) -> float:
 
 def answer_stage(view: View) -> str:
     """The answer token by token, with the runners-up and what temperature would do to them."""
-    tokens = written(view.trace)
+    tokens = view.trace.of_last_draft(Token)
     if not tokens:
         return paragraph("The model wrote nothing: the gate refused before the first word. Open <b>Check</b> to see why.")
     if any(token.log_probability is None for token in tokens):
@@ -54,8 +53,7 @@ def answer_stage(view: View) -> str:
             f"data-text='{text(token.text)}' style='--sure:{share:.2f}' title='{share:.0%}'>{text(token.text)}</button>"
         )
     surest = sum(_share(token) > _SURE for token in tokens)
-    withdrawn = [event.reason for event in view.trace.all(Withdrawn)]
-    note = "".join(paragraph(f"Taken back: {text(reason)}", "fl-bad") for reason in withdrawn)
+    note = "".join(paragraph(f"Taken back: {text(event.reason)}", "fl-bad") for event in view.trace.all(Withdrawn))
     return (
         paragraph(
             f"The model writes one token at a time; for each it weighs its whole vocabulary. <b>{surest} of "
@@ -121,23 +119,6 @@ def _rests_on(view: View) -> str:
     return f"<h4>What each sentence rests on</h4>{sentences}{button('stage', 'How this was checked', stage='check')}"
 
 
-def written(trace: Trace) -> list[Token]:
-    """The tokens of the answer, or of the draft that was taken back last."""
-    return _of_last_draft(trace, Token)
-
-
-def _of_last_draft(trace: Trace, kind: type[Found]) -> list[Found]:
-    draft: list[Found] = []
-    fresh = True
-    for moment in trace.moments:
-        if isinstance(moment.event, Withdrawn):
-            fresh = False
-        elif isinstance(moment.event, kind):
-            draft = [*(draft if fresh else []), moment.event]
-            fresh = True
-    return draft
-
-
 def check_stage(view: View) -> str:
     """Each sentence beside the one that supports it; or why there is no answer."""
     trace, answer = view.trace, view.trace.answer
@@ -155,6 +136,8 @@ def check_stage(view: View) -> str:
             "every number and name must agree. So a citation cannot point to nothing."
         )
     said += _sentences(view)
+    for asked in trace.all(Compared):
+        said += paragraph(f"Another passage gives another number. It was asked the same, alone: <i>{text(asked.section)}</i>.")
     for number, event in enumerate(gated):
         when = "Before the first word" if number == 0 else "Over the draft"
         rows = [(_SIGNALS.get(name, name), f"{value:.2f}") for name, value in event.signals.items()]
@@ -168,7 +151,7 @@ def _sentences(view: View) -> str:
     trace, answer = view.trace, view.trace.answer
     if answer is None:
         return ""
-    said, checked = "", _of_last_draft(trace, Checked)
+    said, checked = "", trace.of_last_draft(Checked)
     cited = {c.marker: c for event in checked for c in event.citations}
     cited |= {c.marker: c for c in answer.citations}
     sentences = [event.sentence for event in checked] if answer.abstained else answer.sentences
@@ -206,7 +189,7 @@ def _why_refused(view: View) -> str:
     )
     scored = f"which fits the question by {view.hits[0].score:.2f} of 1. " if view.hits else ""
     if withdrawn:
-        draft = "".join(token.text for token in written(view.trace)).strip()
+        draft = "".join(token.text for token in view.trace.of_last_draft(Token)).strip()
         middle = f"The model did write <q>{text(draft)}</q>, but it was taken back: {text(withdrawn[-1].reason)} "
     elif last:
         middle = "Before a word was written, the signals spoke against an answer. "
@@ -292,8 +275,7 @@ def _saved(view: View, took: dict[str, float]) -> str:
     if "reading" in cold and "reading" in took:
         told += (
             f"Reading took <b>{took['reading']:.2f} s</b>; with an empty cache the same prompt took "
-            f"<b>{cold['reading']:.2f} s</b>. "
-            "The answer is the same."
+            f"<b>{cold['reading']:.2f} s</b>. The answer is the same."
         )
     elif reading.from_cache < reading.tokens:
         told += "Ask the same once more to see what a full cache saves."
