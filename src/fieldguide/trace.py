@@ -155,6 +155,8 @@ def with_influence(fieldguide: Fieldguide, trace: Trace, cancellation: Cancellat
     """Measure what each passage did to the answer: how many readings are done, and in the end the trace with the result."""
     answer, numbers = trace.answer, []
     asked = standalone(trace.question, trace.history)
+    if trace.options.given is None and not trace.options.search_text:
+        asked = asked.corrected(fieldguide.search_in(trace.options.collections).corrected)
     if answer and trace.passages and not answer.abstained:
         with fieldguide.assistant() as assistant:
             text = "".join(token.text for token in trace.of_last_draft(Token)).strip()  # without what code added

@@ -32,7 +32,7 @@ from fieldguide.events import (
 )
 from fieldguide.generation import prompt as prompts
 from fieldguide.generation.model import Cancellation, ChatModel
-from fieldguide.retrieval.search import SearchIn
+from fieldguide.retrieval.search import Search, SearchIn
 from fieldguide.sentences import split_sentences
 from fieldguide.types import Answer, SearchResult, Sentence, TokenCounts, Turn
 
@@ -98,7 +98,15 @@ class Assistant:
             yield from _answer_alone(question, reader, clock)
             return
 
-        result, most = yield from self._search(question, rewritten.search_text, options, clock)
+        searcher = self._searcher(options.collections)
+        if options.search_text:  # as somebody wants it searched for
+            rewritten = replace(rewritten, search_text=options.search_text)
+        elif options.given is None:
+            rewritten = rewritten.corrected(searcher.corrected)
+        reader = replace(reader, asked=rewritten)
+        clock.rewrite_s = clock.elapsed()
+        yield Rewritten(rewritten.search_text, rewritten.search_text != question)
+        result, most = yield from _search(searcher, rewritten.search_text, options, clock)
         readable = worth_reading(result)
 
         short = abbreviations.asked_for(question)
@@ -144,26 +152,21 @@ class Assistant:
         note = note_on_completeness(question, len(packed.included))
         yield Finished(Answer(question, text, False, sentences, citations, result.hits, clock.timings(), tokens, note))
 
-    def _search(
-        self, question: str, search_text: str, options: AnswerOptions, clock: Clock
-    ) -> Generator[Event, None, tuple[SearchResult, int]]:
-        """What is found, or was given, and how many of its passages are read at most."""
-        searcher = self._searcher(options.collections)
-        search_text = options.search_text or search_text
-        if options.given is None and not options.search_text:
-            search_text = searcher.corrected(search_text)
-        clock.rewrite_s = clock.elapsed()
-        yield Rewritten(search_text, search_text != question)
-        if options.given is None:
-            result, most = searcher.search(search_text, RETRIEVED), options.passages
-        else:
-            result, most = searcher.rank(search_text, options.given), len(options.given)
-        if not options.orders_are_read:
-            result = without_orders(result)
-        clock.retrieve_s = clock.elapsed() - clock.rewrite_s
-        yield Retrieved(result)
-        yield Quoted(result.quotes)
-        return result, most
+
+def _search(
+    searcher: Search, search_text: str, options: AnswerOptions, clock: Clock
+) -> Generator[Event, None, tuple[SearchResult, int]]:
+    """What is found, or was given, and how many of its passages are read at most."""
+    if options.given is None:
+        result, most = searcher.search(search_text, RETRIEVED), options.passages
+    else:
+        result, most = searcher.rank(search_text, options.given), len(options.given)
+    if not options.orders_are_read:
+        result = without_orders(result)
+    clock.retrieve_s = clock.elapsed() - clock.rewrite_s
+    yield Retrieved(result)
+    yield Quoted(result.quotes)
+    return result, most
 
 
 def _answer_alone(question: str, reader: Reader, clock: Clock) -> Iterator[Event]:

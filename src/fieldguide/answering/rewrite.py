@@ -1,7 +1,7 @@
 """Make a follow-up stand alone, without asking the model: the question before joins the search and the prompt."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fieldguide.sentences import split_sentences
@@ -54,6 +54,10 @@ class Standalone:
     def changed(self) -> bool:
         """Whether the conversation added something to the question."""
         return bool(self.earlier_question)
+
+    def corrected(self, spelled: Callable[[str], str]) -> "Standalone":
+        """The same with misspelt words as `spelled` has them: a model that is asked in typos reads worse, too."""
+        return Standalone(spelled(self.search_text), spelled(self.question), self.earlier_question)
 
 
 def standalone(question: str, history: Sequence[Turn]) -> Standalone:
