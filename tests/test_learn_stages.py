@@ -6,14 +6,15 @@ from html import unescape as html_text
 
 import pytest
 
-from fieldguide.events import Checked, Prompted, Reading
+from fieldguide.events import Checked, Compared, Prompted, Reading, Rewritten
 from fieldguide.indexing.documents import read_folder
 from fieldguide.interfaces.learn.outcome import check_stage, timings_stage
 from fieldguide.interfaces.learn.preparing import map_stage
-from fieldguide.interfaces.learn.searching import prompt_stage, search_stage
+from fieldguide.interfaces.learn.searching import prompt_stage, question_stage, search_stage
 from fieldguide.interfaces.learn.shipped import shipped
 from fieldguide.interfaces.learn.view import View
 from fieldguide.locations import guides_folder
+from fieldguide.trace import Moment
 
 GUIDES = read_folder(guides_folder())
 SEARCHED = ["gan", "nerf", "paraphrase", "list-all"]
@@ -88,3 +89,23 @@ def test_the_time_of_reading_is_shown_cached_and_cold(name):
     took = float(re.search(r"Reading took <b>([\d.]+) s</b>", shown)[1])
     assert f"the same prompt took <b>{cold:.2f} s</b>" in shown
     assert took < cold
+
+
+def test_the_question_box_tells_a_follow_up_from_a_misspelt_word():
+    assert "points back" in question_stage(view_of("follow-up"))
+    assert "just as it stands" in question_stage(view_of("gan"))
+    trace = shipped()["gan"]
+    moments = [
+        replace(m, event=Rewritten("Who introduced GANs?", changed=True)) if isinstance(m.event, Rewritten) else m
+        for m in trace.moments
+    ]
+    said = question_stage(View(replace(trace, question="Who introducd GANs?", moments=tuple(moments)), GUIDES))
+    assert "misspelt" in said
+    assert "Who introduced GANs?" in said
+
+
+def test_the_check_box_says_which_passage_was_asked_too():
+    trace = shipped()["gan"]
+    assert "Another passage" not in check_stage(View(trace, GUIDES))
+    asked = replace(trace, moments=(*trace.moments, Moment(9.0, Compared("Time line > 2014"))))
+    assert "<i>Time line &gt; 2014</i>" in check_stage(View(asked, GUIDES))

@@ -1,4 +1,4 @@
-"""Misspelt words of a question, corrected for the search: by meaning and by keywords, a typo finds next to nothing.
+"""Misspelt words of a question, corrected: by meaning and by keywords, a typo finds next to nothing.
 
 A word is taken for a typo when the embedder does not know it whole and no passage has it; it is replaced by the word that it
 differs from in one letter, or two, and that passages do have. Names are left as they are: a new one looks like a typo, too.
