@@ -34,7 +34,7 @@ def embedder():
     [
         ("whats a difusion modle", "whats a diffusion model"),  # no passage has "what"
         ("Difusion of nosie?", "diffusion of noise?"),
-        ("how manny experst are activ per tokn", "how manny experts are active per token"),
+        ("how manny experst are activ per tokn", "how manny experts are activ per token"),  # the keyword index cuts to stems
         ("remove niose from a bycicle", "remove noise from a bycicle"),  # no passage speaks of bicycles
         ("the medal of a bicycle", "the medal of a bicycle"),  # known words stay, whether passages have them or not
         ("Is Modle a model?", "Is Modle a model?"),  # a name

@@ -12,7 +12,7 @@ import numpy as np
 from fieldguide.retrieval.embedder import Embedder
 from fieldguide.retrieval.passage_store import PassageStore
 
-_WORD = re.compile(r"[^\W\d_]{4,}")
+_WORD = re.compile(r"\b[^\W\d_]{4,}\b")
 _LONG = 8  # letters; two of them may be wrong from there on
 
 
