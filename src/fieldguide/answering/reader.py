@@ -17,6 +17,7 @@ from fieldguide.types import Chunk, Citation, SearchResult, Sentence, TokenCount
 
 _REPEATED = 3  # sentences that stand beside the question when it is read a second time
 _COMPARED = 2  # passages asked whether they agree: a second or two each
+_SURE_FROM = -0.5  # log-odds; a false alarm is worse than silence: on the dev half of contradictions.jsonl none is above
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +133,7 @@ class Reader:
             other = outcome(write_draft(self.model, self.writing(prompts.REFUSAL_WORDS), self.cancellation))
             sentences, citations = self.support.check(other.text, [chunk], question, result.quotes)
             judgement = self.judge_draft(before, replace(other, sentences=sentences, citations=citations))
-            # A false alarm is worse than silence: the gate must hold it for right, and not just for not too wrong.
-            surely = judgement.answerable and judgement.numbers.get("draft_evidence", 0.0) >= 0
+            surely = judgement.answerable and judgement.numbers.get("draft_evidence", 0.0) >= _SURE_FROM
             if not citations or not surely or names_another(question, citations[0].quote):
                 continue
             if differ(draft.text, other.text, question):
