@@ -105,7 +105,7 @@ def test_the_question_box_tells_a_follow_up_from_a_misspelt_word():
 
 
 def test_the_check_box_says_which_passage_was_asked_too():
-    trace = shipped()["gan"]
+    trace = shipped()["paraphrase"]
     assert "Another passage" not in check_stage(View(trace, GUIDES))
     asked = replace(trace, moments=(*trace.moments, Moment(9.0, Compared("Time line > 2014"))))
     assert "<i>Time line &gt; 2014</i>" in check_stage(View(asked, GUIDES))
