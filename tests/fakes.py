@@ -21,7 +21,7 @@ class WordCountEmbedder:
         self.dimension = dimension
         self.max_tokens = max_tokens
         self.embedded: list[str] = []
-        self.whole_words: dict[str, int] = {}
+        self.whole_words: dict[str, dict[str, int]] = {}
 
     def count_tokens(self, text: str) -> int:
         return len(re.findall(r"\w+|[^\w\s]", text))

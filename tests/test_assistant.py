@@ -159,7 +159,7 @@ def test_the_second_reading_can_be_switched_off(assistant_with):
 
 
 def test_misspelt_words_are_corrected_for_the_search_and_shown(assistant_with, embedder):
-    embedder.whole_words = {"queen": embedder.token_ids("queen")[0]}
+    embedder.whole_words = {"q": {"queen": embedder.token_ids("queen")[0]}}
     model = ScriptedModel([GOOD])
     events = list(assistant_with(model).answer("How many eggs does the queeen lay?"))
     assert one(events, Rewritten) == Rewritten("How many eggs does the queen lay?", changed=True)

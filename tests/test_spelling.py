@@ -25,7 +25,8 @@ def store(tmp_path):
 def embedder():
     embedder = WordCountEmbedder()
     known = f"{TEXT} module medal what bicycle nose".lower().replace(".", "").split()
-    embedder.whole_words = {word: embedder.token_ids(word)[0] for word in known}
+    for word in known:
+        embedder.whole_words.setdefault(word[0], {})[word] = embedder.token_ids(word)[0]
     return embedder
 
 

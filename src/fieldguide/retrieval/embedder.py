@@ -45,8 +45,8 @@ class Embedder(Protocol):
         """Tokens beyond this are ignored by the model."""
 
     @property
-    def whole_words(self) -> Mapping[str, int]:
-        """Words in small letters that are one token each, with its id; none where tokens do not tell words from their parts."""
+    def whole_words(self) -> Mapping[str, Mapping[str, int]]:
+        """Words in small letters that are one token each, with its id, by first letter; none where that cannot be told."""
 
     def count_tokens(self, text: str) -> int:
         """How many tokens the text has, with the model's own start and end tokens."""
@@ -117,11 +117,15 @@ class SentenceTransformerEmbedder:
         return int(self._model.max_seq_length)
 
     @cached_property
-    def whole_words(self) -> Mapping[str, int]:
-        """Words in small letters that are one token each, with its id; none where tokens do not tell words from their parts."""
+    def whole_words(self) -> Mapping[str, Mapping[str, int]]:
+        """Words in small letters that are one token each, with its id, by first letter; none where that cannot be told."""
         if not getattr(self._tokenizer.model, "continuing_subword_prefix", None):  # WordPiece marks what continues a word
             return {}
-        return {word: i for word, i in self._tokenizer.get_vocab().items() if word.isalpha() and word.islower()}
+        by_letter: dict[str, dict[str, int]] = {}
+        for word, i in self._tokenizer.get_vocab().items():
+            if word.isalpha() and word.islower():
+                by_letter.setdefault(word[0], {})[word] = i
+        return by_letter
 
     def count_tokens(self, text: str) -> int:
         """How many tokens the text has, with the model's own start and end tokens."""

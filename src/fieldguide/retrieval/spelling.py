@@ -29,13 +29,19 @@ def corrected(question: str, embedder: Embedder, stores: Sequence[PassageStore])
 
 def _nearest(word: str, embedder: Embedder, stores: Sequence[PassageStore]) -> str | None:
     """The known word that a typo stands for; None where it is none, or where nothing is near."""
-    known = embedder.whole_words
+    known = embedder.whole_words.get(word[0], {})  # the first letter is hardly ever wrong
     if word in known or any(store.has_word(word) for store in stores):
         return None
-    # The first letter is hardly ever wrong. A known word with an ending is another word, and no typo.
-    alike = [near for near in known if near[0] == word[0] and not word.startswith(near)]
     most = 1 if len(word) < _LONG else 2
-    distances = {near: distance for near in alike if (distance := edit_distance(word, near, most)) <= most}
+    letters = set(word)
+    distances = {
+        near: distance
+        for near in known
+        # Cheap first: each letter that is wrong changes the length by one at most, and two of the letters there are.
+        if abs(len(near) - len(word)) <= most and len(letters ^ set(near)) <= 2 * most
+        # A known word with an ending is another word, and no typo.
+        if not word.startswith(near) and (distance := edit_distance(word, near, most)) <= most
+    }
     if not distances:
         return None
     counts = np.sum([store.frequency([known[near] for near in distances]) for store in stores], axis=0)
@@ -45,8 +51,6 @@ def _nearest(word: str, embedder: Embedder, stores: Sequence[PassageStore]) -> s
 
 def edit_distance(one: str, other: str, most: int) -> int:
     """Letters to add, leave out, change or swap with the next one (optimal string alignment); above `most`, just more."""
-    if abs(len(one) - len(other)) > most:
-        return most + 1
     before, row = list[int](), list(range(len(other) + 1))
     for i, letter in enumerate(one, 1):
         older, before, row = before, row, [i]
