@@ -17,19 +17,17 @@ from typing import Any
 from fieldguide.assembly import Fieldguide
 from fieldguide.evaluation.markdown import table, write_with_figures
 from fieldguide.evaluation.report import share
+from fieldguide.evaluation.run import as_chunks
 from fieldguide.events import Compared, Failed, Finished
 from fieldguide.settings import resolve_settings
-from fieldguide.types import Answer, Chunk
+from fieldguide.types import Answer
 
 TOLD = "The passages may disagree"
 
 
 def ask(made: Fieldguide, row: dict[str, Any]) -> tuple[Answer, int]:
     """The answer from the row's passages, and how many of them were asked alone."""
-    given = tuple(
-        Chunk(f"{row['id']}-{n}", f"passage-{n}", title, (title,), text, 0, len(text))
-        for n, (title, text) in enumerate(((passage["title"], passage["text"]) for passage in row["passages"]), 1)
-    )
+    given = as_chunks(row["id"], [(passage["title"], passage["text"]) for passage in row["passages"]])
     compared = 0
     for event in made.answer(row["question"], (), replace(made.default_options(), temperature=0.0, given=given)):
         compared += isinstance(event, Compared)

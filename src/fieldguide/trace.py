@@ -13,9 +13,9 @@ from typing import Any, TypeVar, get_args
 from pydantic import TypeAdapter, ValidationError
 
 import fieldguide as package
+from fieldguide.answering.assistant import what_is_asked
 from fieldguide.answering.influence import influence
 from fieldguide.answering.reader import AnswerOptions
-from fieldguide.answering.rewrite import standalone
 from fieldguide.assembly import Fieldguide
 from fieldguide.errors import TraceError
 from fieldguide.events import (
@@ -154,10 +154,9 @@ def record(
 def with_influence(fieldguide: Fieldguide, trace: Trace, cancellation: Cancellation | None = None) -> Iterator[int | Trace]:
     """Measure what each passage did to the answer: how many readings are done, and in the end the trace with the result."""
     answer, numbers = trace.answer, []
-    asked = standalone(trace.question, trace.history)
-    if trace.options.given is None and not trace.options.search_text:
-        asked = asked.corrected(fieldguide.search_in(trace.options.collections).corrected)
     if answer and trace.passages and not answer.abstained:
+        searcher = fieldguide.search_in(trace.options.collections)
+        asked = what_is_asked(trace.question, trace.history, trace.options, searcher)
         with fieldguide.assistant() as assistant:
             text = "".join(token.text for token in trace.of_last_draft(Token)).strip()  # without what code added
             told = influence(assistant, asked, trace.passages, text, cancellation or Cancellation())

@@ -77,5 +77,5 @@ def _units(text: str) -> set[str]:
 
 def _within(found: Iterable[str], text: str) -> bool:
     """Whether a number lies in a range that the text gives."""
-    ranges = [[float(end.replace(",", "").rstrip(".")) for end in match.groups()] for match in _RANGE.finditer(text)]
+    ranges = [[float(end.replace(",", "")) for end in match.groups()] for match in _RANGE.finditer(text)]
     return any(low <= float(one) <= high for one in found if one[0].isdigit() for low, high in ranges)

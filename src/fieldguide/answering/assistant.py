@@ -11,7 +11,7 @@ from fieldguide.answering.completeness import note_on_completeness
 from fieldguide.answering.drafting import as_events, write_draft
 from fieldguide.answering.injection import without_orders, worth_reading
 from fieldguide.answering.reader import AnswerOptions, Reader
-from fieldguide.answering.rewrite import standalone
+from fieldguide.answering.rewrite import Standalone, standalone
 from fieldguide.answering.support import SupportChecker
 from fieldguide.answering.waiting_line import WaitingLine
 from fieldguide.answering.warming import Warmer
@@ -91,22 +91,17 @@ class Assistant:
         cancellation: Cancellation,
         clock: Clock,
     ) -> Iterator[Event]:
-        rewritten = standalone(question, history)
-        reader = Reader(self.model, self._gate, self._support, rewritten, options, cancellation)
-        if options.without_guides:
+        searcher = None if options.without_guides else self._searcher(options.collections)
+        asked = what_is_asked(question, history, options, searcher)
+        reader = Reader(self.model, self._gate, self._support, asked, options, cancellation)
+        if searcher is None:
             yield Rewritten(question, changed=False)
             yield from _answer_alone(question, reader, clock)
             return
 
-        searcher = self._searcher(options.collections)
-        if options.search_text:  # as somebody wants it searched for
-            rewritten = replace(rewritten, search_text=options.search_text)
-        elif options.given is None:
-            rewritten = rewritten.corrected(searcher.corrected)
-        reader = replace(reader, asked=rewritten)
         clock.rewrite_s = clock.elapsed()
-        yield Rewritten(rewritten.search_text, rewritten.search_text != question)
-        result, most = yield from _search(searcher, rewritten.search_text, options, clock)
+        yield Rewritten(asked.search_text, asked.search_text != question)
+        result, most = yield from _search(searcher, asked.search_text, options, clock)
         readable = worth_reading(result)
 
         short = abbreviations.asked_for(question)
@@ -151,6 +146,14 @@ class Assistant:
             text, sentences, citations = f"{text} {sentence.text}", (*sentences, sentence), (*citations, citation)
         note = note_on_completeness(question, len(packed.included))
         yield Finished(Answer(question, text, False, sentences, citations, result.hits, clock.timings(), tokens, note))
+
+
+def what_is_asked(question: str, history: Sequence[Turn], options: AnswerOptions, searcher: Search | None) -> Standalone:
+    """What is searched for and what the model is asked; misspelt words are corrected where there is a search of our own."""
+    asked = standalone(question, history)
+    if options.search_text:  # as somebody wants it searched for
+        return replace(asked, search_text=options.search_text)
+    return asked.corrected(searcher.corrected) if searcher and options.given is None else asked
 
 
 def _search(

@@ -8,7 +8,7 @@ retrieval      the search alone: what could be read at all
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -126,7 +126,7 @@ def _earlier_rows(answers: Path, run: Run) -> dict[str, Row]:
 
 
 def _ask(asked: Asked, question: Question, mode: Mode, chunks: Sequence[Chunk]) -> Row:
-    given = tuple(_given(question)) or None
+    given = as_chunks(question.id, question.passages) or None
     if mode == "retrieval":
         try:
             return _retrieve(asked, question)
@@ -165,6 +165,9 @@ def _retrieve(asked: Asked, question: Question) -> Row:
     return Answer(question.question, "", False, (), (), result.hits, timings, TokenCounts(0, 0, 0)).as_object()
 
 
-def _given(question: Question) -> Iterator[Chunk]:
-    for number, (title, text) in enumerate(question.passages, 1):
-        yield Chunk(f"{question.id}-{number}", f"passage-{number}", title, (title,), text, 0, len(text))
+def as_chunks(question_id: str, passages: Iterable[tuple[str, str]]) -> tuple[Chunk, ...]:
+    """Passages that a question brings, each a title and a text."""
+    return tuple(
+        Chunk(f"{question_id}-{number}", f"passage-{number}", title, (title,), text, 0, len(text))
+        for number, (title, text) in enumerate(passages, 1)
+    )
