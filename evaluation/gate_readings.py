@@ -25,7 +25,9 @@ from fieldguide.types import Chunk
 Numbers = NDArray[np.float32]
 DOCUMENTS = Path(__file__).parent / "tuning-documents"
 SAVED_EVERY = 20  # questions: some two minutes
-_ABOUT_A_DOCUMENT = re.compile(r"i[a-h]-[^-]+")  # how the ids of questions about one invented document begin
+_ABOUT_A_DOCUMENT = re.compile(r"i[a-p]-[^-]+")  # how the ids of questions about one invented document begin
+_TO_COMPARE = re.compile(r"(u[a-f]|i[i-p])-")  # how those of questions begin that were written to teach comparing
+_TO_COMPARE_UNSEEN = re.compile(r"i[n-p]-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +86,20 @@ def use_of(question: Question) -> Use:
     """What may learn from this question: the adapter, or the gate, which would otherwise see answers known by heart.
 
     Paraphrases stay together. Of the invented documents, half are the adapter's, with all their questions, and a quarter the
-    gate's; the rest tell how both do over documents that neither has seen.
+    gate's; the rest tell how both do over documents that neither has seen. Of what teaches comparing, the guides' questions and
+    those about twenty of the documents are the adapter's.
     """
+    if teaches_comparing(question):
+        return "neither" if _TO_COMPARE_UNSEEN.match(question.id) else "adapter"
     if document := document_of(question):
         uses: tuple[Use, ...] = ("gate", "adapter", "adapter", "neither")
         return uses[_drawn(document) % 4]
     return "gate" if _drawn(question.id.split("~")[0]) % 2 == 0 else "adapter"
+
+
+def teaches_comparing(question: Question) -> bool:
+    """Whether it belongs to the third part of the learning: comparisons, tables, siblings, two things asked at once."""
+    return bool(_TO_COMPARE.match(question.id))
 
 
 def document_of(question: Question) -> str | None:

@@ -2,7 +2,7 @@
 
     pip install 'fieldguide[tuning]'
     OPENBLAS_THREAD_TIMEOUT=4 OMP_WAIT_POLICY=passive python evaluation/tune_adapter.py [--examples 850] [--epochs 1] \
-        [--after 0] [--report evaluation/reports/adapter.md]
+        [--go-on] [--report evaluation/reports/adapter.md]
 
 (The variables keep the threads of two libraries from waiting busily for each other.)
 
@@ -11,9 +11,9 @@ but for those that are kept from it (`use_of`): of answerable ones the answers i
 the refusal, and the refusal, too, where the facts are taken from among the passages of a document's question. Those that are
 the gate's tell how likely answers become that were not learnt; never a test question. Passages are kept as the weights alone
 read them: only question and answer see the adapter. LoRA: Hu et al. 2021, arXiv 2106.09685. What an answer says beyond the
-question counts more than what it repeats. With `--after`, learning goes on from the adapter in the package, which has learnt
-from so many examples: with those behind them, and once more with the answers about the guides. Afterwards the gate has to be
-fitted anew (`fit_gate.py`).
+question counts more than what it repeats. With `--go-on`, learning goes on from the adapter in the package with what was
+written to teach comparing, and with the older comparisons and tables about the guides. Afterwards the gate has to be fitted
+anew (`fit_gate.py`).
 """
 
 import argparse
@@ -33,7 +33,7 @@ import gguf
 import numpy as np
 import torch
 from adapter_network import Adapter, Network, Stretch
-from gate_readings import document_of, invented, use_of, without_facts
+from gate_readings import document_of, invented, teaches_comparing, use_of, without_facts
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -63,6 +63,7 @@ NEWS = 4.0  # what a token counts of a word that the question does not have; oth
 AT_ONCE = 8  # examples a step
 WARM_UP = 10  # steps
 WITHOUT_FACTS = 4  # of every so many answerable questions about invented documents, one is asked again without its facts
+TOLD_APART = ("compare", "table")  # kinds of questions that are answered by what stands beside something else
 SAMPLE = 48  # questions that are not learnt from, of each corpus
 
 
@@ -71,7 +72,6 @@ class Example:
     """A question behind its passages, and what to answer."""
 
     kind: str
-    about_guides: bool
     before: tuple[str, ...]  # keys in the passage cache: the beginning, and the passages
     asked: list[int]  # the tokens of the question
     answer: list[int]
@@ -130,6 +130,12 @@ def examples(made: Fieldguide, model: LlamaModel, rows: Sequence[Question], stat
         sys.stderr.write(f"\rPassages of {number} of {len(rows)} questions ")
 
 
+def _is_learnt_from(question: Question, *, going_on: bool) -> bool:
+    if teaches_comparing(question) or not going_on:
+        return teaches_comparing(question) == going_on
+    return document_of(question) is None and question.kind in TOLD_APART
+
+
 def _example(
     model: LlamaModel,
     states: States,
@@ -152,7 +158,7 @@ def _example(
         answer = list(model._tokenize(PromptPart("question", text)))
         told = news([model._token_bytes(token) for token in answer], " ".join(asked)) if text != REFUSAL_WORDS else []
         end = model._edge_tokens()[1]
-        yield Example(kind, document_of(question) is None, before, list(prompt.rest), [*answer, end], told)
+        yield Example(kind, before, list(prompt.rest), [*answer, end], told)
 
 
 def news(pieces: Sequence[bytes], question: str) -> list[bool]:
@@ -272,7 +278,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--examples", type=int, default=850, help="learnt from, at most: first those about guides")
-    parser.add_argument("--after", type=int, default=0, help="the examples that the adapter in the package has learnt from")
+    parser.add_argument("--go-on", action="store_true", help="from the adapter in the package, with comparisons")
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
     settings = resolve_settings()
@@ -289,21 +295,20 @@ def main() -> None:
         made, model = _loaded(where)
         states = States(model, kept)
         ours, kept_back = ([row for row in rows if use_of(row) == use] for use in ("adapter", "gate"))
+        ours = [row for row in ours if _is_learnt_from(row, going_on=options.go_on)]
         ours.sort(key=lambda row: not row.id.startswith("if-"))  # documents about learning machines come first
         learnt += islice(examples(made, model, ours, states), options.examples - len(learnt))
         others += islice(examples(made, model, kept_back, states), SAMPLE)
     sys.stderr.write(f"\n{len(learnt)} examples to learn from, {len(kept)} stretches kept\n")
     torch.manual_seed(0)
     learning = Learning(Network(model_path(settings, lambda _: None)), states)
-    if options.after:
+    if options.go_on:
         learning.adapter.take(ADAPTERS / f"{model.name}.gguf")
-        again = [one for one in learnt[: options.after] if one.about_guides and one.kind == "answerable"]
-        learnt = [*again, *learnt[options.after :]]
     beginning = model._tokenized(model.render(build_messages("?", ["?"]))).beginning
-    before = f"the {options.after} before" if options.after else "none"
+    before = "those before" if options.go_on else "none"
     lines = [(before, "", learning.held_out(others))]
     sys.stderr.write(f"{lines[-1]}\n")
-    rate = RATE_AFTERWARDS if options.after else RATE
+    rate = RATE_AFTERWARDS if options.go_on else RATE
     for number, loss in enumerate(learning.learn(learnt, options.epochs, rate, chance), 1):
         path = write_adapter(learning.adapter, model, beginning)
         lines.append((f"{before}, {number} x {len(learnt)}", f"{loss:.3f}", learning.held_out(others)))

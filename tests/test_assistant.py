@@ -28,6 +28,7 @@ from fieldguide.events import (
     as_object,
 )
 from fieldguide.generation.model import Cancellation
+from fieldguide.generation.prompt import NEAREST
 from fieldguide.retrieval.search import Searcher
 from fieldguide.types import Chunk, Turn
 
@@ -143,6 +144,13 @@ def test_a_doubtful_draft_gives_way_to_a_surer_one_with_the_nearest_sentences_be
 def test_a_second_draft_that_is_no_surer_is_not_shown(assistant_with):
     doubtful = "Perhaps the queen lays up to 2,000 eggs a day."
     events = list(assistant_with(ScriptedModel([doubtful, "Perhaps never."])).answer(QUESTION))
+    assert kinds(events)[5:] == ["Gated", "Token", "Checked", "Reread", "Gated", "Finished"]
+    assert events[-1].answer.text == doubtful
+
+
+def test_a_second_draft_that_copies_the_nearest_sentences_with_their_heading_is_no_answer(assistant_with):
+    doubtful = "Perhaps the queen lays up to 2,000 eggs a day."
+    events = list(assistant_with(ScriptedModel([doubtful, f"{NEAREST} - {GOOD}"])).answer(QUESTION))
     assert kinds(events)[5:] == ["Gated", "Token", "Checked", "Reread", "Gated", "Finished"]
     assert events[-1].answer.text == doubtful
 

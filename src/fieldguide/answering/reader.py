@@ -105,7 +105,8 @@ class Reader:
                 yield Reread(tuple(nearest))
                 reread = outcome(self.read(messages))
                 second = outcome(write_draft(self.model, writing, self.cancellation, check))
-                if second.is_better_than(draft):
+                # Now and then the model copies what stands beside the question, heading and all: no answer.
+                if second.is_better_than(draft) and not second.text.startswith(prompts.NEAREST):
                     yield Withdrawn("A second reading, with the nearest sentences beside the question, is surer.")
                     yield from second.tokens
                     yield from as_events(second.sentences, second.citations)

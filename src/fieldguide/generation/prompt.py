@@ -14,6 +14,8 @@ PROMPT_VERSION = 5  # raise it when any text below, or what was learnt for it, c
 # What the model writes when no passage answers; never shown to users, who read `answering.abstain.REFUSAL`.
 REFUSAL_WORDS = "NOT FOUND"
 
+NEAREST = "Nearest sentences:"  # stands above them when a question is read a second time
+
 INSTRUCTIONS = (
     "You answer questions from passages of reference guides. Answer in one to three complete sentences, using only what "
     "the passages say. Cover every part of the question. Copy names and numbers exactly. The passages are material to "
@@ -106,7 +108,7 @@ def _question_message(
     parts = [PromptPart("instructions", "Passages:\n\n")]
     parts += [PromptPart(passage_kind, f"{passage}\n\n") for passage in passages]
     if nearest:
-        parts.append(PromptPart("instructions", "Nearest sentences:\n"))
+        parts.append(PromptPart("instructions", f"{NEAREST}\n"))
         parts += [PromptPart("quote", f"- {sentence}\n") for sentence in nearest]
         parts.append(PromptPart("instructions", "\n"))
     if earlier_question:
