@@ -138,6 +138,25 @@ def test_a_bare_name_is_held_against_the_sentences_nearest_to_a_question_in_othe
     assert verdict("Marta Jevons painted it.", [built, tall])[0] != "supported"  # a sentence speaks for itself
 
 
+@pytest.mark.parametrize(
+    ("answer", "question", "verdict"),
+    [
+        ("The lamp of Orme burns 400 litres of oil a year.", "How much oil does the lamp of Orme burn?", "weak"),
+        ("The lamp of Quillon burns 400 litres of oil a year.", "How much oil does the lamp of Quillon burn?", "supported"),
+        ("The lamp burns 400 litres of oil a year.", "How much oil does it burn?", "supported"),
+        ("400 litres", "How much oil does the lamp of Orme burn?", "weak"),
+        ("400 litres", "How much oil does the lamp of Quillon burn?", "supported"),
+        ("400 litres", "How much oil did the lamp of Quillon burn in 1931?", "unsupported"),
+    ],
+)
+def test_a_number_from_a_passage_about_something_else_is_not_support(checker, answer, question, verdict):
+    lamp = Chunk("lamp", "l.md", "Lamps", ("Quillon",), "The lamp burns 400 litres of oil a year.", 0, 0)
+    other = Chunk("orme", "o.md", "Lamps", ("Orme",), "The lamp of Orme burns oil, many litres a year.", 0, 0)
+    nearest = [quoted(lamp, "The lamp burns 400 litres of oil a year.")]
+    ((sentence,), _) = checker.check(answer, [lamp, other], question, nearest)
+    assert sentence.verdict == verdict
+
+
 ANSWER, ASKED = "The Quillon lighthouse was built by Marta Jevons in 1911.", "When was the Quillon lighthouse built?"
 
 

@@ -61,7 +61,7 @@ class SupportChecker:
             else:  # a bare name or number says something only as the answer to its question
                 verdict, quotes = self._judge(f"{question} {span.text}", sources)
                 if verdict != "supported":
-                    verdict, quotes = _named_in(nearest, span.text, sources) or (verdict, quotes)
+                    verdict, quotes = _named_in(nearest, span.text, question, sources) or (verdict, quotes)
             markers = tuple(dict.fromkeys(_marker(quote, citations) for quote in quotes))
             sentences.append(Sentence(span.text, verdict, markers))
         return tuple(sentences), tuple(citations)
@@ -109,7 +109,9 @@ class SupportChecker:
         # A number that its source does not give, or a name that no passage knows, was made up.
         if missing & numbers(sentence) or missing - set().union(*(source.facts for source in sources)):
             return "unsupported", []
-        if likeness >= SUPPORTED_FROM and not (missing or unknown_opening or turned):
+        numbered = [source for _, source in evidence if numbers(sentence) & numbers(source.quote)]
+        of_another = not all(_tells_of(source.chunk, names(sentence)) for source in numbered)
+        if likeness >= SUPPORTED_FROM and not (missing or unknown_opening or turned or of_another):
             return "supported", quotes
         return "weak", quotes
 
@@ -140,7 +142,9 @@ def _says_the_question_again(text: str, question: str) -> bool:
     return text.endswith("?") or (bool(words) and words <= content_words(question) and not _CHOICE.search(question))
 
 
-def _named_in(nearest: Sequence[Quote], name: str, sources: Sequence[_Source]) -> tuple[Verdict, list[Quote]] | None:
+def _named_in(
+    nearest: Sequence[Quote], name: str, question: str, sources: Sequence[_Source]
+) -> tuple[Verdict, list[Quote]] | None:
     """What the sentences nearest to the question make of a bare name; None where none of them has it.
 
     A question in everyday words may share no word with the sentence that answers it; the search knows it all the same.
@@ -149,9 +153,16 @@ def _named_in(nearest: Sequence[Quote], name: str, sources: Sequence[_Source]) -
     known = {(source.chunk.id, source.quote): source for source in sources}
     among = [(quote, known[place]) for quote in nearest if (place := (quote.chunk.id, quote.text)) in known]
     for quote, source in among:
-        if words and words <= source.words:
-            return "supported" if quote is among[0][0] else "weak", [quote]
+        if words and words <= source.words and numbers(question) <= numbers(quote.text):
+            of_another = numbers(name) and not _tells_of(quote.chunk, names(question))
+            return "supported" if quote is among[0][0] and not of_another else "weak", [quote]
     return None
+
+
+def _tells_of(chunk: Chunk, named: set[str]) -> bool:
+    """Whether a passage knows any of the names; a number from one that does not belongs to something else."""
+    named = {name for name in named if len(name) > 1}  # the C of °C names nothing
+    return not named or bool(named & every_word(f"{chunk.title} {chunk.section} {chunk.passage}"))
 
 
 def _sources(chunks: Iterable[Chunk]) -> list[_Source]:
