@@ -107,10 +107,11 @@ class SupportChecker:
         else:
             turned = bool(denied_stems(best.quote) & content_words(sentence))
         # A number that its source does not give, or a name that no passage knows, was made up.
-        if missing & numbers(sentence) or missing - set().union(*(source.facts for source in sources)):
+        given = numbers(sentence)
+        if missing & given or missing - set().union(*(source.facts for source in sources)):
             return "unsupported", []
-        numbered = [source for _, source in evidence if numbers(sentence) & numbers(source.quote)]
-        of_another = not all(_tells_of(source.chunk, names(sentence)) for source in numbered)
+        numbered = [source.chunk for _, source in evidence if given & numbers(source.quote)]
+        of_another = not all(_tells_of(chunk, names(sentence)) for chunk in numbered)
         if likeness >= SUPPORTED_FROM and not (missing or unknown_opening or turned or of_another):
             return "supported", quotes
         return "weak", quotes
@@ -162,7 +163,7 @@ def _named_in(
 def _tells_of(chunk: Chunk, named: set[str]) -> bool:
     """Whether a passage knows any of the names; a number from one that does not belongs to something else."""
     named = {name for name in named if len(name) > 1}  # the C of °C names nothing
-    return not named or bool(named & every_word(f"{chunk.title} {chunk.section} {chunk.passage}"))
+    return not named or bool(named & every_word(chunk.embedded_text))
 
 
 def _sources(chunks: Iterable[Chunk]) -> list[_Source]:
